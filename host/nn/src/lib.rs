@@ -1,0 +1,36 @@
+//! What samara means by a model: tensors, datatypes, signatures, the traits
+//! that an engine implements, and the pool that loads a model once and shares
+//! it.
+//!
+//! This crate is the contract between the rooms of the host. It must not know
+//! wasmtime, any machine-learning engine, HTTP or OCI: backends depend on it,
+//! never the other way round.
+//!
+//! The way of a call: a [`Pool`] gives a [`ResidentModel`], whose
+//! [`infer`](ResidentModel::infer) checks the inputs against the
+//! [`Signature`], hands the work to a [`Compute`] thread with a session of its
+//! own, and resolves to an [`Answer`].
+
+mod backend;
+mod compute;
+mod context;
+mod datatype;
+mod error;
+mod pace;
+mod resident;
+mod signature;
+mod target;
+mod tensor;
+
+pub use backend::{
+    Backend, BackendRegistry, Batching, Choice, Device, Footprint, Format, LoadOptions, Model, ModelSource,
+    Probe, Session,
+};
+pub use compute::Compute;
+pub use context::{CancelHook, Cancellation, RunContext};
+pub use datatype::{Datatype, Element, UnknownDatatype};
+pub use error::{Error, ErrorKind, Mismatch, Result};
+pub use resident::{Answer, Pool, ResidentModel, ResidentSummary};
+pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};
+pub use target::{Target, UnknownTarget};
+pub use tensor::{NamedTensor, Tensor, TensorError};
