@@ -20,12 +20,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub fn is_short(&self, input_bytes: u64) -> bool {
+    pub(crate) fn is_short(&self, input_bytes: u64) -> bool {
         self.short_runs.load(Ordering::Relaxed) >= RUNS_TO_TRUST
             && input_bytes <= self.largest_short_input.load(Ordering::Relaxed)
     }
 
-    pub fn record(&self, input_bytes: u64, compute: Duration) {
+    pub(crate) fn record(&self, input_bytes: u64, compute: Duration) {
         if compute > SHORT {
             self.short_runs.store(0, Ordering::Relaxed);
             self.largest_short_input.store(0, Ordering::Relaxed);

@@ -32,6 +32,8 @@ pub enum TensorError {
     Truncated { element: usize, claimed: usize, left: usize },
     #[error("BOOL element {element} is the byte {value}; only 0 and 1 are booleans")]
     NotBool { element: usize, value: u8 },
+    #[error("BYTES element {element} is not UTF-8, which is all that the model's backend takes")]
+    NotUtf8 { element: usize },
     #[error("the tensor holds {found} elements, not {asked}")]
     Datatype { asked: Datatype, found: Datatype },
 }
