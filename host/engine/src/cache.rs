@@ -1,0 +1,216 @@
+//! Compiled code on disk. Files are only ever written by this module, whole or
+//! not at all, so that they may be mapped and run.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::digest::sha256;
+use crate::error::{Error, Result};
+use crate::report::Compiled;
+
+/// A folder of compiled components, one subfolder per compiler and settings.
+pub(crate) struct CodeCache {
+    folder: PathBuf,
+}
+
+/// A component and where its code came from.
+pub(crate) struct Loaded {
+    pub(crate) component: Component,
+    pub(crate) compiled: Compiled,
+    /// Why the code could not be kept, if it could not.
+    pub(crate) warning: Option<String>,
+}
+
+/// Leftovers of a killed writer are swept once they are this old.
+const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
+
+const LEFTOVER_PREFIX: &str = ".writing-";
+
+impl CodeCache {
+    /// Opens the cache below `folder`, which is created when it is first
+    /// written to.
+    pub(crate) fn new(folder: &Path, engine: &Engine) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self { folder: folder.join(format!("{:016x}", hasher.finish())) }
+    }
+
+    fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        if !path.exists() {
+            return None;
+        }
+        // SAFETY: the file was written by `store` below, which publishes only
+        // what this compiler made, complete and synced, under a name that
+        // carries the digest of its source; the folder is private to the user.
+        let component = unsafe { Component::deserialize_file(engine, path) };
+        component.ok()
+    }
+
+    fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
+        create_private(&self.folder)?;
+        self.sweep_leftovers();
+        let mut file = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(&self.folder)?;
+        file.write_all(code)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn sweep_leftovers(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let is_leftover = entry.file_name().to_string_lossy().starts_with(LEFTOVER_PREFIX);
+            let age = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
+            if is_leftover && age().is_some_and(|age| age > LEFTOVER_AGE) {
+                // Another process may have swept it first.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Gives the compiled form of `bytes`: from the cache, or compiled now and put
+/// there.
+///
+/// # Errors
+/// When the bytes are no component or do not compile. A cache that cannot be
+/// written is a warning.
+pub(crate) fn load(
+    function: &str,
+    engine: &Engine,
+    cache: Option<&CodeCache>,
+    bytes: &[u8],
+) -> Result<Loaded> {
+    check_header(function, bytes)?;
+    let started = Instant::now();
+    let Some(cache) = cache else {
+        let component =
+            Component::from_binary(engine, bytes).map_err(|error| compile_error(function, &error))?;
+        return Ok(Loaded { component, compiled: Compiled::Now(started.elapsed()), warning: None });
+    };
+    let digest = sha256(bytes);
+    let path = cache.folder.join(digest.trim_start_matches("sha256:")).with_extension("cwasm");
+    if let Some(component) = cache.load(engine, &path) {
+        return Ok(Loaded { component, compiled: Compiled::Cached(started.elapsed()), warning: None });
+    }
+    let code = engine.precompile_component(bytes).map_err(|error| compile_error(function, &error))?;
+    let warning = cache
+        .store(&path, &code)
+        .err()
+        .map(|error| format!("compiled code is not kept in `{}`: {error}", cache.folder.display()));
+    let component = match warning {
+        None => cache.load(engine, &path),
+        Some(_) => None,
+    };
+    let component = match component {
+        Some(component) => component,
+        // SAFETY: the bytes come straight from this engine's compiler.
+        None => unsafe { Component::deserialize(engine, &code) }
+            .map_err(|error| compile_error(function, &error))?,
+    };
+    Ok(Loaded { component, compiled: Compiled::Now(started.elapsed()), warning })
+}
+
+fn compile_error(function: &str, error: &wasmtime::Error) -> Error {
+    Error::Compile { function: function.to_owned(), reason: format!("{error:#}") }
+}
+
+/// Tells apart what people hand over by mistake before the compiler does.
+fn check_header(function: &str, bytes: &[u8]) -> Result<()> {
+    const BUILD_HINT: &str = "build it for `wasm32-wasip2`, or give a model to `samara compile`";
+    let not_a_component = |found: &str, hint| {
+        Err(Error::NotAComponent { function: function.to_owned(), found: found.to_owned(), hint })
+    };
+    match bytes {
+        [] => not_a_component("the file is empty", BUILD_HINT),
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => not_a_component(
+            "it is a core WebAssembly module",
+            "build it for the target `wasm32-wasip2`, which makes components",
+        ),
+        [0, b'a', b's', b'm', ..] => {
+            not_a_component("it is WebAssembly of a version that this host does not know", BUILD_HINT)
+        }
+        [0x7f, b'E', b'L', b'F', ..] => {
+            not_a_component("it is a native ELF file", "build it for the target `wasm32-wasip2`")
+        }
+        _ => not_a_component("it does not begin as WebAssembly does", BUILD_HINT),
+    }
+}
+
+#[cfg(unix)]
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn loaded(engine: &Engine, cache: &CodeCache) -> Loaded {
+        load("f", engine, Some(cache), EMPTY_COMPONENT).unwrap()
+    }
+
+    #[test]
+    fn code_is_compiled_once_and_a_damaged_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = crate::config::engine(1).unwrap();
+        let cache = CodeCache::new(folder.path(), &engine);
+        assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Now(_)));
+        assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Cached(_)));
+
+        let file = std::fs::read_dir(&cache.folder).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(&file, b"torn").unwrap();
+        assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Now(_)));
+        assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Cached(_)));
+    }
+
+    #[test]
+    fn concurrent_writers_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = crate::config::engine(1).unwrap();
+        let cache = CodeCache::new(folder.path(), &engine);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| loaded(&engine, &cache));
+            }
+        });
+        assert_eq!(std::fs::read_dir(&cache.folder).unwrap().count(), 1);
+        assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Cached(_)));
+    }
+
+    #[test]
+    fn an_unwritable_cache_is_a_warning() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let engine = crate::config::engine(1).unwrap();
+        let cache = CodeCache::new(file.path(), &engine);
+        let warning = loaded(&engine, &cache).warning.unwrap();
+        assert!(warning.contains("is not kept in"), "{warning}");
+    }
+
+    #[test]
+    fn what_is_no_component_is_named() {
+        let engine = crate::config::engine(1).unwrap();
+        let refusal = |bytes: &[u8]| load("f.wasm", &engine, None, bytes).err().unwrap().to_string();
+        assert!(refusal(b"").contains("the file is empty"));
+        assert!(refusal(b"\0asm\x01\0\0\0").contains("`wasm32-wasip2`, which makes components"));
+        assert!(refusal(b"\x7fELF....").contains("a native ELF file"));
+        assert!(refusal(b"\x08\x0a\x12\x07pytorch").contains("does not begin as WebAssembly does"));
+        assert!(refusal(&EMPTY_COMPONENT[..6]).contains("of a version that this host does not know"));
+        let truncated = [EMPTY_COMPONENT, b"\x01\xff"].concat();
+        assert!(refusal(&truncated).starts_with("`f.wasm` does not compile: "), "{}", refusal(&truncated));
+    }
+}

@@ -1,0 +1,335 @@
+//! A function: loaded, compiled and checked once, called many times.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use samara_nn::{Choice, LoadOptions, ModelSource, NamedTensor, ResidentModel, Signature, Tensor};
+
+use crate::error::{Error, Result};
+use crate::grants::Grants;
+use crate::host::Host;
+use crate::instance::{Terms, blocking};
+use crate::kind::Kind;
+use crate::limits::Limits;
+use crate::output::GuestOutput;
+use crate::pipeline::{self, Face, Wiring};
+use crate::report::{CallReport, LoadReport};
+use crate::reuse::Reuse;
+use crate::stage::{Body, Entry, Stage};
+
+/// What a function is made of.
+#[derive(Debug, Clone)]
+pub struct FunctionSource {
+    /// What people call it; used in messages.
+    pub name: String,
+    /// In order. One component or one model alone is a function too.
+    pub stages: Vec<StageSource>,
+    /// Models that its components may load by name, and that model stages run.
+    pub models: BTreeMap<String, ModelRequest>,
+    pub limits: Limits,
+    pub grants: Grants,
+    pub reuse: Reuse,
+    pub output: GuestOutput,
+}
+
+/// One step of a function.
+#[derive(Debug, Clone)]
+pub enum StageSource {
+    Component { name: String, bytes: Bytes, rename: BTreeMap<String, String> },
+    Model { name: String, model: String, rename: BTreeMap<String, String> },
+}
+
+/// A model and how it is to be loaded.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    pub source: ModelSource,
+    pub choice: Choice,
+    pub options: LoadOptions,
+}
+
+/// How one call is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallOptions {
+    /// The caller's own patience; the function's deadline holds beside it.
+    pub deadline: Option<Duration>,
+}
+
+/// What a call gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// In the order of the function's signature.
+    pub outputs: Vec<NamedTensor>,
+    pub report: CallReport,
+}
+
+/// A function that is ready to be called. Clones share it.
+#[derive(Clone)]
+pub struct Function {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    host: Host,
+    limits: Limits,
+    shape: Shape,
+    models: Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    report: LoadReport,
+}
+
+/// What there is to call.
+enum Shape {
+    Stages { signature: Signature, stages: Vec<Stage>, wirings: Vec<Wiring> },
+    Entry(Entry),
+}
+
+impl Function {
+    /// Compiles, checks and links a function and loads its models. On a
+    /// multi-threaded runtime the blocking parts run on threads for that.
+    ///
+    /// # Errors
+    /// Whatever makes it unfit to be called, before the first call: see
+    /// [`Error`].
+    pub async fn load(host: &Host, source: FunctionSource) -> Result<Self> {
+        let mut report = LoadReport::default();
+        let models = Arc::new(load_models(host, &source.models, &mut report).await?);
+        let loader = Loader { host, source: &source, models: &models };
+        let shape = loader.shape(&mut report).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                host: host.clone(),
+                limits: source.limits.clone(),
+                name: source.name,
+                shape,
+                models,
+                report,
+            }),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub fn kind(&self) -> Kind {
+        match &self.inner.shape {
+            Shape::Stages { .. } => Kind::Function,
+            Shape::Entry(entry) => entry.kind(),
+        }
+    }
+
+    /// What a call takes and gives; `None` for commands and HTTP functions.
+    pub fn signature(&self) -> Option<&Signature> {
+        match &self.inner.shape {
+            Shape::Stages { signature, .. } => Some(signature),
+            Shape::Entry(_) => None,
+        }
+    }
+
+    /// The models that it holds, by the function's names for them.
+    pub fn models(&self) -> &BTreeMap<String, Arc<ResidentModel>> {
+        &self.inner.models
+    }
+
+    /// What loading it took.
+    pub fn load_report(&self) -> &LoadReport {
+        &self.inner.report
+    }
+
+    /// Calls the function once. Needs a tokio runtime with time enabled.
+    /// Dropping the future stops the call.
+    ///
+    /// # Errors
+    /// [`Error::Input`] before anything runs; otherwise what ended the call,
+    /// which harms no other call.
+    pub async fn infer(&self, inputs: Vec<NamedTensor>, options: CallOptions) -> Result<Outcome> {
+        let started = Instant::now();
+        let Shape::Stages { signature, stages, wirings } = &self.inner.shape else {
+            return Err(self.wrong_kind("called with tensors"));
+        };
+        let inputs = signature.conform_inputs(inputs)?;
+        let patience =
+            options.deadline.map_or(self.inner.limits.deadline, |own| own.min(self.inner.limits.deadline));
+        let deadline = Deadline { at: started + patience, given: patience };
+        let mut report = CallReport::default();
+        let outputs = match (stages.as_slice(), wirings.as_slice()) {
+            ([only], [_]) => {
+                let (outputs, stage) = only.call(&self.inner.host, inputs, deadline).await?;
+                report.stages.push(stage);
+                signature.name_outputs(outputs)
+            }
+            _ => self.run_stages(inputs, deadline, &mut report).await?,
+        };
+        report.total = started.elapsed();
+        Ok(Outcome { outputs, report })
+    }
+
+    /// Runs a command with the process's own standard streams and gives its
+    /// exit code. `deadline` of `None` lets it run as long as it likes.
+    ///
+    /// # Errors
+    /// When it is no command, or is ended by a trap, a limit or the deadline.
+    pub async fn run_command(&self, arguments: &[String], deadline: Option<Duration>) -> Result<i32> {
+        match &self.inner.shape {
+            Shape::Entry(entry @ Entry::Command { .. }) => {
+                entry.run(&self.inner.host, arguments, deadline).await
+            }
+            _ => Err(self.wrong_kind("run as a command")),
+        }
+    }
+
+    async fn run_stages(
+        &self,
+        inputs: Vec<Tensor>,
+        deadline: Deadline,
+        report: &mut CallReport,
+    ) -> Result<Vec<NamedTensor>> {
+        let Shape::Stages { signature, stages, wirings } = &self.inner.shape else {
+            return Err(self.wrong_kind("called with tensors"));
+        };
+        let mut flowing: HashMap<&str, Tensor> =
+            signature.inputs.iter().map(|spec| spec.name.as_str()).zip(inputs).collect();
+        for (stage, wiring) in stages.iter().zip(wirings) {
+            let inputs = stage.take_inputs(wiring, &flowing)?;
+            let (outputs, stage_report) = stage.call(&self.inner.host, inputs, deadline).await?;
+            report.stages.push(stage_report);
+            flowing.extend(wiring.outputs.iter().map(String::as_str).zip(outputs));
+        }
+        let output = |name: &String| Some((name.clone(), flowing.remove(name.as_str())?));
+        Ok(wirings.last().map(|last| last.outputs.iter().filter_map(output).collect()).unwrap_or_default())
+    }
+
+    fn wrong_kind(&self, asked: &'static str) -> Error {
+        Error::WrongKind { function: self.inner.name.clone(), found: self.kind().name(), asked }
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Function")
+            .field("name", &self.inner.name)
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a call must end, and how long it was given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) given: Duration,
+}
+
+async fn load_models(
+    host: &Host,
+    requests: &BTreeMap<String, ModelRequest>,
+    report: &mut LoadReport,
+) -> Result<BTreeMap<String, Arc<ResidentModel>>> {
+    let mut models = BTreeMap::new();
+    for (name, request) in requests {
+        let started = Instant::now();
+        let (pool, request) = (Arc::clone(host.models()), request.clone());
+        let load = move || pool.acquire(&request.source, &request.choice, &request.options);
+        let model = blocking(load).await?;
+        report.models.push((name.clone(), model.backend(), started.elapsed()));
+        models.insert(name.clone(), model);
+    }
+    Ok(models)
+}
+
+/// Turns sources into stages.
+struct Loader<'a> {
+    host: &'a Host,
+    source: &'a FunctionSource,
+    models: &'a Arc<BTreeMap<String, Arc<ResidentModel>>>,
+}
+
+impl Loader<'_> {
+    async fn shape(&self, report: &mut LoadReport) -> Result<Shape> {
+        let stages = &self.source.stages;
+        if let [StageSource::Component { name, bytes, .. }] = stages.as_slice() {
+            let body = self.component(name, bytes, report).await?;
+            if let Body::Entry(entry) = body {
+                return Ok(Shape::Entry(entry));
+            }
+            return self.wire(vec![self.stage(&stages[0], body)]);
+        }
+        let mut loaded = Vec::with_capacity(stages.len());
+        for stage in stages {
+            let body = match stage {
+                StageSource::Component { name, bytes, .. } => self.component(name, bytes, report).await?,
+                StageSource::Model { name, model, .. } => Body::Model(self.model(name, model)?),
+            };
+            if let Body::Entry(entry) = &body {
+                return Err(Error::WrongKind {
+                    function: self.label(stage_name(stage)),
+                    found: entry.kind().name(),
+                    asked: "a stage of a pipeline",
+                });
+            }
+            loaded.push(self.stage(stage, body));
+        }
+        self.wire(loaded)
+    }
+
+    fn wire(&self, stages: Vec<Stage>) -> Result<Shape> {
+        let faces: Vec<Face<'_>> = stages.iter().map(Stage::face).collect();
+        let (signature, wirings) = pipeline::plan(&self.source.name, &faces)?;
+        drop(faces);
+        Ok(Shape::Stages { signature, stages, wirings })
+    }
+
+    fn stage(&self, source: &StageSource, body: Body) -> Stage {
+        let rename = match source {
+            StageSource::Component { rename, .. } | StageSource::Model { rename, .. } => rename.clone(),
+        };
+        let name = stage_name(source);
+        Stage::new(name.to_owned(), rename, body, self.terms(name), self.source.reuse)
+    }
+
+    async fn component(&self, stage: &str, bytes: &Bytes, report: &mut LoadReport) -> Result<Body> {
+        let terms = self.terms(stage);
+        let (host, bytes) = (self.host.clone(), bytes.clone());
+        let function = terms.function.clone();
+        let loaded =
+            blocking(move || crate::cache::load(&function, host.engine(), host.cache(), &bytes)).await?;
+        report.components.push((stage.to_owned(), loaded.compiled));
+        report.warnings.extend(loaded.warning);
+        Body::link(self.host, loaded.component, terms).await
+    }
+
+    fn model(&self, stage: &str, model: &str) -> Result<Arc<ResidentModel>> {
+        self.models.get(model).cloned().ok_or_else(|| Error::Pipeline {
+            function: self.source.name.clone(),
+            stage: stage.to_owned(),
+            reason: format!("no model is called `{model}`"),
+        })
+    }
+
+    /// The function's name, and in a pipeline the stage's.
+    fn label(&self, stage: &str) -> String {
+        match self.source.stages.len() {
+            1 => self.source.name.clone(),
+            _ => format!("{}/{stage}", self.source.name),
+        }
+    }
+
+    fn terms(&self, stage: &str) -> Terms {
+        Terms {
+            function: self.label(stage),
+            limits: self.source.limits.clone(),
+            grants: Arc::new(self.source.grants.clone()),
+            models: Arc::clone(self.models),
+            pool: Arc::clone(self.host.models()),
+            output: self.source.output.clone(),
+        }
+    }
+}
+
+fn stage_name(stage: &StageSource) -> &str {
+    match stage {
+        StageSource::Component { name, .. } | StageSource::Model { name, .. } => name,
+    }
+}

@@ -1,0 +1,92 @@
+//! What exists once per process: the engine, the linker, the code cache and the
+//! pool of models.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use samara_nn::Pool;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::cache::CodeCache;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::instance::InstanceState;
+use crate::linker;
+use crate::ticker::{Awake, Ticker};
+
+/// How a [`Host`] is set up.
+#[derive(Debug)]
+pub struct HostOptions {
+    /// The folder of compiled code; without one, every load compiles.
+    pub code_cache: Option<PathBuf>,
+    /// The models, and through it the backends and compute threads.
+    pub models: Arc<Pool>,
+    /// Sandboxes that may exist at a time. Address space is reserved for each;
+    /// memory is only taken by those in use.
+    pub instances: u32,
+}
+
+/// The process's side of every function. Clones share it.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Engine,
+    linker: Linker<InstanceState>,
+    cache: Option<CodeCache>,
+    models: Arc<Pool>,
+    ticker: Ticker,
+    instances: u32,
+}
+
+impl Host {
+    /// Builds the sandbox engine.
+    ///
+    /// # Errors
+    /// When the machine does not grant the address space for that many
+    /// instances.
+    pub fn new(options: HostOptions) -> Result<Self> {
+        let HostOptions { code_cache, models, instances } = options;
+        let engine = config::engine(instances)?;
+        let linker = linker::build(&engine).map_err(|error| Error::Start { reason: format!("{error:#}") })?;
+        let cache = code_cache.map(|folder| CodeCache::new(&folder, &engine));
+        let ticker =
+            Ticker::start(engine.weak()).map_err(|error| Error::Start { reason: error.to_string() })?;
+        Ok(Self { shared: Arc::new(Shared { engine, linker, cache, models, ticker, instances }) })
+    }
+
+    /// The pool that holds every model of this process.
+    pub fn models(&self) -> &Arc<Pool> {
+        &self.shared.models
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<InstanceState> {
+        &self.shared.linker
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CodeCache> {
+        self.shared.cache.as_ref()
+    }
+
+    pub(crate) fn instances(&self) -> u32 {
+        self.shared.instances
+    }
+
+    /// Keeps guests interruptible for as long as the guard lives.
+    pub(crate) fn interruptible(&self) -> Awake {
+        self.shared.ticker.stay_awake()
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("instances", &self.shared.instances).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! The three kinds of component, told apart by what they export.
+
+use std::fmt;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::{Error, Result};
+
+/// What a component is to samara.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Exports `samara:function/function`: tensors in, tensors out.
+    Function,
+    /// Exports an HTTP handler.
+    Http(Wasi),
+    /// Exports `wasi:cli/run`.
+    Command(Wasi),
+}
+
+/// The generation of WASI that a component's entry point is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wasi {
+    V0_2,
+    V0_3,
+}
+
+pub(crate) const FUNCTION_EXPORT: &str = "samara:function/function@0.1.0";
+
+impl Kind {
+    /// The words for it in a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Function => "a function",
+            Kind::Http(_) => "an HTTP function",
+            Kind::Command(_) => "a command",
+        }
+    }
+
+    pub(crate) fn of(function: &str, engine: &Engine, component: &Component) -> Result<Self> {
+        let exports: Vec<String> =
+            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let found = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
+        if found(FUNCTION_EXPORT) {
+            Ok(Kind::Function)
+        } else if found("wasi:http/handler@0.3.") {
+            Ok(Kind::Http(Wasi::V0_3))
+        } else if found("wasi:http/incoming-handler@0.2.") {
+            Ok(Kind::Http(Wasi::V0_2))
+        } else if found("wasi:cli/run@0.3.") {
+            Ok(Kind::Command(Wasi::V0_3))
+        } else if found("wasi:cli/run@0.2.") {
+            Ok(Kind::Command(Wasi::V0_2))
+        } else {
+            Err(Error::UnknownWorld { function: function.to_owned(), exports })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::Function => "function",
+            Kind::Http(_) => "http",
+            Kind::Command(_) => "command",
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Runs functions: components in a sandbox, with models behind `wasi:nn`.
+//!
+//! Three lifetimes, each with its own type: a [`Host`] per process, a
+//! [`Function`] per thing that was loaded, compiled and checked, and inside it
+//! an instance per call. Nothing is granted to an instance that its
+//! [`Grants`] do not name.
+//!
+//! This is the only crate that names wasmtime, and `config.rs` holds the only
+//! `wasmtime::Config`.
+
+mod cache;
+mod config;
+mod description;
+mod digest;
+mod error;
+mod forward;
+mod function;
+mod grants;
+mod host;
+mod instance;
+mod kind;
+mod limits;
+mod linker;
+mod output;
+mod pipeline;
+mod report;
+mod reuse;
+mod stage;
+mod ticker;
+mod wasi;
+
+pub use digest::sha256;
+pub use error::{Error, ErrorKind, Result};
+pub use forward::{ForwardError, component_for_model};
+pub use function::{CallOptions, Function, FunctionSource, ModelRequest, Outcome, StageSource};
+pub use grants::{DirectoryGrant, Grants};
+pub use host::{Host, HostOptions};
+pub use kind::{Kind, Wasi};
+pub use limits::Limits;
+pub use output::GuestOutput;
+pub use report::{CallReport, Compiled, LoadReport, ModelRun, StageReport};
+pub use reuse::Reuse;

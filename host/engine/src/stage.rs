@@ -1,0 +1,360 @@
+//! One stage of a function: a linked component or a resident model, and how a
+//! call goes through it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use samara_nn::{Cancellation, ResidentModel, RunContext, Signature, Tensor};
+use wasmtime::Store;
+use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi::{I32Exit, p2, p3};
+
+use crate::description;
+use crate::error::{Error, Result};
+use crate::function::Deadline;
+use crate::host::Host;
+use crate::instance::{InstanceState, Terms};
+use crate::kind::{Kind, Wasi};
+use crate::limits::format_bytes;
+use crate::linker::check_imports;
+use crate::pipeline::{Face, Wiring};
+use crate::report::{ModelRun, StageReport};
+use crate::reuse::{Idle, Reuse};
+use crate::wasi::nn::{self, SamaraFunction, SamaraFunctionPre};
+
+/// A deadline for those that were given none.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A stage of a function that takes tensors.
+pub(crate) struct Stage {
+    name: String,
+    rename: BTreeMap<String, String>,
+    body: Body,
+    terms: Terms,
+    reuse: Reuse,
+    idle: Idle<Live>,
+}
+
+/// What a stage runs.
+pub(crate) enum Body {
+    Component { pre: SamaraFunctionPre<InstanceState>, signature: Signature },
+    Model(Arc<ResidentModel>),
+    Entry(Entry),
+}
+
+/// A component that is called otherwise than with tensors.
+pub(crate) enum Entry {
+    Command {
+        pre: InstancePre<InstanceState>,
+        wasi: Wasi,
+        terms: Terms,
+    },
+    /// Linked and checked; what calls it is a server.
+    Http {
+        wasi: Wasi,
+    },
+}
+
+/// An instance and its store.
+struct Live {
+    store: Store<InstanceState>,
+    function: SamaraFunction,
+    calls: u32,
+}
+
+impl Stage {
+    pub(crate) fn new(
+        name: String,
+        rename: BTreeMap<String, String>,
+        body: Body,
+        terms: Terms,
+        reuse: Reuse,
+    ) -> Self {
+        let most_idle = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { name, rename, body, terms, reuse, idle: Idle::new(most_idle) }
+    }
+
+    pub(crate) fn face(&self) -> Face<'_> {
+        Face { name: &self.name, signature: self.signature(), rename: &self.rename }
+    }
+
+    fn signature(&self) -> &Signature {
+        static NONE: Signature = Signature { inputs: Vec::new(), outputs: Vec::new() };
+        match &self.body {
+            Body::Component { signature, .. } => signature,
+            Body::Model(model) => model.signature(),
+            Body::Entry(_) => &NONE,
+        }
+    }
+
+    /// Picks the stage's inputs from what flows, checked against its signature.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] when an earlier stage made a shape that the plan
+    /// could not foresee.
+    pub(crate) fn take_inputs(
+        &self,
+        wiring: &Wiring,
+        flowing: &HashMap<&str, Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let inputs = self
+            .signature()
+            .inputs
+            .iter()
+            .zip(&wiring.inputs)
+            .filter_map(|(spec, name)| Some(spec.conform(flowing.get(name.as_str())?.clone())));
+        inputs.collect::<Result<Vec<_>, _>>().map_err(|mismatch| Error::Pipeline {
+            function: self.terms.function.clone(),
+            stage: self.name.clone(),
+            reason: mismatch.to_string(),
+        })
+    }
+
+    /// Runs the stage over inputs in its signature's order.
+    pub(crate) async fn call(
+        &self,
+        host: &Host,
+        inputs: Vec<Tensor>,
+        deadline: Deadline,
+    ) -> Result<(Vec<Tensor>, StageReport)> {
+        let started = Instant::now();
+        let mut report = StageReport { name: self.name.clone(), ..StageReport::default() };
+        let outputs = match &self.body {
+            Body::Component { pre, signature } => {
+                self.call_component(host, pre, signature, inputs, deadline, &mut report).await?
+            }
+            Body::Model(model) => self.call_model(model, inputs, deadline, &mut report).await?,
+            Body::Entry(entry) => {
+                return Err(Error::WrongKind {
+                    function: self.terms.function.clone(),
+                    found: entry.kind().name(),
+                    asked: "called with tensors",
+                });
+            }
+        };
+        report.total = started.elapsed();
+        Ok((outputs, report))
+    }
+
+    async fn call_model(
+        &self,
+        model: &Arc<ResidentModel>,
+        inputs: Vec<Tensor>,
+        deadline: Deadline,
+        report: &mut StageReport,
+    ) -> Result<Vec<Tensor>> {
+        let context = RunContext { deadline: Some(deadline.at), cancellation: Cancellation::default() };
+        let answer =
+            until(deadline, model.run(inputs, context)).await.ok_or_else(|| self.timeout(deadline))??;
+        report.models.push(ModelRun {
+            model: model.name().to_owned(),
+            backend: answer.backend,
+            queued: answer.queued,
+            computed: answer.computed,
+        });
+        Ok(answer.outputs)
+    }
+
+    async fn call_component(
+        &self,
+        host: &Host,
+        pre: &SamaraFunctionPre<InstanceState>,
+        signature: &Signature,
+        inputs: Vec<Tensor>,
+        deadline: Deadline,
+        report: &mut StageReport,
+    ) -> Result<Vec<Tensor>> {
+        let _interruptible = host.interruptible();
+        let mut live = match self.idle.take() {
+            Some(live) => live,
+            None => Live::start(host, pre, &self.terms, deadline).await?,
+        };
+        live.store.data_mut().begin(deadline.at);
+        let named = signature.inputs.iter().map(|spec| spec.name.clone()).zip(inputs).collect();
+        let arguments = nn::lower(&mut live.store.data_mut().table, named)
+            .map_err(|error| self.terms.explain(host, &error, live.store.data(), deadline.given))?;
+        let call = live.function.samara_function_function().call_infer(&mut live.store, &arguments);
+        let answered = until(deadline, call)
+            .await
+            .ok_or_else(|| self.timeout(deadline))?
+            .map_err(|error| self.terms.explain(host, &error, live.store.data(), deadline.given))?;
+        live.calls += 1;
+
+        let state = live.store.data_mut();
+        report.models = std::mem::take(&mut state.nn.runs);
+        report.guest_memory = state.meter.memory();
+        let outputs = match answered {
+            Ok(outputs) => self.read_outputs(signature, state, outputs),
+            Err(refusal) => Err(description::refusal(&self.terms.function, refusal)),
+        };
+        // A function that says no has not failed: its instance is as good as before.
+        if self.reuse.allows(live.calls) && outputs.as_ref().map_or_else(is_polite, |_| true) {
+            self.idle.put(live);
+        }
+        outputs
+    }
+
+    /// Takes the outputs over from the guest and checks them against the
+    /// signature and the output limit.
+    fn read_outputs(
+        &self,
+        signature: &Signature,
+        state: &mut InstanceState,
+        outputs: Vec<(String, wasmtime::component::Resource<nn::GuestTensor>)>,
+    ) -> Result<Vec<Tensor>> {
+        let function = || self.terms.function.clone();
+        let wrong = |source| Error::Output { function: function(), source };
+        let mut read = Vec::with_capacity(outputs.len());
+        let mut bytes = 0u64;
+        for (name, tensor) in outputs {
+            let tensor = state.take_tensor(tensor).map_err(|error| Error::Trap {
+                function: function(),
+                reason: format!("{error:#}"),
+                stderr: String::new(),
+            })?;
+            let Some(spec) = signature.output(&name) else {
+                let known = signature.outputs.iter().map(|spec| spec.name.clone()).collect();
+                return Err(wrong(samara_nn::Mismatch::Unknown { tensor: name, known }));
+            };
+            let tensor = tensor.read_as(spec).map_err(wrong)?;
+            bytes += tensor.data().len() as u64;
+            read.push((name, tensor));
+        }
+        if bytes > self.terms.limits.output {
+            return Err(Error::Limit {
+                function: function(),
+                what: "output size",
+                limit: format_bytes(self.terms.limits.output),
+                key: "output",
+                stderr: String::new(),
+            });
+        }
+        signature.conform_outputs(read).map_err(wrong)
+    }
+
+    fn timeout(&self, deadline: Deadline) -> Error {
+        Error::Timeout { function: self.terms.function.clone(), deadline: deadline.given }
+    }
+}
+
+impl Live {
+    async fn start(
+        host: &Host,
+        pre: &SamaraFunctionPre<InstanceState>,
+        terms: &Terms,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let mut store = terms.store(host)?;
+        store.data_mut().begin(deadline.at);
+        let started = until(deadline, pre.instantiate_async(&mut store)).await;
+        match started {
+            Some(Ok(function)) => Ok(Self { store, function, calls: 0 }),
+            Some(Err(error)) => Err(terms.explain(host, &error, store.data(), deadline.given)),
+            None => Err(Error::Timeout { function: terms.function.clone(), deadline: deadline.given }),
+        }
+    }
+}
+
+impl Body {
+    /// Checks a component's imports and exports, links it, and asks a function
+    /// for its signature.
+    pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Result<Self> {
+        let kind = Kind::of(&terms.function, host.engine(), &component)?;
+        check_imports(&terms.function, host.engine(), &component, &terms.grants)?;
+        let link_error = |error: wasmtime::Error| Error::Link {
+            function: terms.function.clone(),
+            reason: format!("{error:#}"),
+        };
+        let pre = host.linker().instantiate_pre(&component).map_err(link_error)?;
+        match kind {
+            Kind::Function => {
+                let pre = SamaraFunctionPre::new(pre).map_err(link_error)?;
+                let signature = describe(host, &pre, &terms).await?;
+                Ok(Body::Component { pre, signature })
+            }
+            Kind::Command(wasi) => Ok(Body::Entry(Entry::Command { pre, wasi, terms })),
+            Kind::Http(wasi) => Ok(Body::Entry(Entry::Http { wasi })),
+        }
+    }
+}
+
+async fn describe(host: &Host, pre: &SamaraFunctionPre<InstanceState>, terms: &Terms) -> Result<Signature> {
+    let _interruptible = host.interruptible();
+    let given = terms.limits.deadline;
+    let deadline = Deadline { at: Instant::now() + given, given };
+    let mut live = Live::start(host, pre, terms, deadline).await?;
+    let call = live.function.samara_function_function().call_describe(&mut live.store);
+    let described = match until(deadline, call).await {
+        Some(Ok(described)) => described,
+        Some(Err(error)) => return Err(terms.explain(host, &error, live.store.data(), given)),
+        None => return Err(Error::Timeout { function: terms.function.clone(), deadline: given }),
+    };
+    description::signature(described)
+        .map_err(|reason| Error::BadDescription { function: terms.function.clone(), reason })
+}
+
+impl Entry {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Entry::Command { wasi, .. } => Kind::Command(*wasi),
+            Entry::Http { wasi, .. } => Kind::Http(*wasi),
+        }
+    }
+
+    /// Runs a command to its end and gives its exit code.
+    pub(crate) async fn run(
+        &self,
+        host: &Host,
+        arguments: &[String],
+        patience: Option<Duration>,
+    ) -> Result<i32> {
+        let Entry::Command { pre, wasi, terms } = self else {
+            return Err(Error::WrongKind {
+                function: String::new(),
+                found: self.kind().name(),
+                asked: "run as a command",
+            });
+        };
+        let _interruptible = host.interruptible();
+        let given = patience.unwrap_or(NEVER);
+        let deadline = Deadline { at: Instant::now() + given, given };
+        let mut store = terms.command_store(host, arguments)?;
+        store.data_mut().begin(deadline.at);
+        let ran = match wasi {
+            Wasi::V0_2 => until(deadline, run_p2(pre, &mut store)).await,
+            Wasi::V0_3 => until(deadline, run_p3(pre, &mut store)).await,
+        };
+        match ran {
+            Some(Ok(Ok(()))) => Ok(0),
+            Some(Ok(Err(()))) => Ok(1),
+            Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
+                Some(&I32Exit(code)) => Ok(code),
+                None => Err(terms.explain(host, &error, store.data(), given)),
+            },
+            None => Err(Error::Timeout { function: terms.function.clone(), deadline: given }),
+        }
+    }
+}
+
+type Ran = wasmtime::Result<Result<(), ()>>;
+
+async fn run_p2(pre: &InstancePre<InstanceState>, store: &mut Store<InstanceState>) -> Ran {
+    let command = p2::bindings::CommandPre::new(pre.clone())?.instantiate_async(&mut *store).await?;
+    command.wasi_cli_run().call_run(store).await
+}
+
+async fn run_p3(pre: &InstancePre<InstanceState>, store: &mut Store<InstanceState>) -> Ran {
+    let command = p3::bindings::CommandPre::new(pre.clone())?.instantiate_async(&mut *store).await?;
+    store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
+}
+
+/// Awaits `work` until the deadline; `None` when it passed first.
+async fn until<F: Future>(deadline: Deadline, work: F) -> Option<F::Output> {
+    tokio::time::timeout_at(deadline.at.into(), work).await.ok()
+}
+
+/// Whether an error is the function's considered answer.
+fn is_polite(error: &Error) -> bool {
+    matches!(error, Error::Answered { .. })
+}
