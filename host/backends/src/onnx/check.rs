@@ -1,0 +1,181 @@
+//! Whether an outline is sound: names resolve, nothing runs in a circle, and
+//! tensors bring the data that they claim.
+
+use std::collections::{HashMap, HashSet};
+
+use samara_nn::{Error, ModelSource, Result};
+
+use super::{Dim, Graph, Node, Outline, ValueInfo, data, quote};
+
+pub(super) struct Check<'a> {
+    pub source: &'a ModelSource,
+    pub backend: &'static str,
+}
+
+/// The names that a nested graph may use of the graphs around it.
+type Scope<'s, 'a> = Vec<&'s HashSet<&'a str>>;
+
+/// Longer names of sizes are refused: engines parse them as formulas.
+const LONGEST_SIZE_NAME: usize = 512;
+
+impl Check<'_> {
+    pub(super) fn outline(&self, outline: &Outline<'_>) -> Result<()> {
+        self.graph(&outline.graph, &mut Vec::new())?;
+        if outline.graph.outputs.is_empty() {
+            return Err(self.invalid("it has no outputs".to_owned()));
+        }
+        for value in outline.free_inputs() {
+            self.interface(value, "input", true)?;
+        }
+        for value in &outline.graph.outputs {
+            self.interface(value, "output", false)?;
+        }
+        Ok(())
+    }
+
+    /// An input or output that samara can carry.
+    fn interface(&self, value: &ValueInfo<'_>, what: &str, needs_rank: bool) -> Result<()> {
+        let name = quote(value.name);
+        let Some(tensor) = &value.tensor else {
+            return Err(self.unsupported(format!("{what} {name} is not a tensor")));
+        };
+        if super::datatype(tensor.datatype).is_none() && (needs_rank || tensor.datatype != 0) {
+            let number = tensor.datatype;
+            return Err(self.unsupported(format!("{what} {name} has the ONNX datatype {number}")));
+        }
+        if needs_rank && tensor.shape.is_none() {
+            let advice = "export the model with shapes, sizes may stay open";
+            return Err(self.unsupported(format!("{what} {name} declares no number of axes; {advice}")));
+        }
+        let sizes = tensor.shape.iter().flatten();
+        let long = sizes.filter(|dim| matches!(dim, Dim::Named(name) if name.len() > LONGEST_SIZE_NAME));
+        if long.count() > 0 {
+            return Err(self.invalid(format!("{what} {name} names a size with more than {LONGEST_SIZE_NAME} bytes")));
+        }
+        Ok(())
+    }
+
+    fn graph<'a>(&self, graph: &Graph<'a>, scope: &mut Scope<'_, 'a>) -> Result<()> {
+        if graph.has_sparse_initializers {
+            return Err(self.unsupported("it has sparse initializers; store them densely".to_owned()));
+        }
+        for initializer in &graph.initializers {
+            data::check(initializer, self.source.path.as_deref()).map_err(|reason| {
+                self.invalid(format!("initializer {}: {reason}", quote(initializer.name)))
+            })?;
+        }
+        let producers = self.producers(graph)?;
+        let names: HashSet<&'a str> = producers.keys().copied().collect();
+        let mut dependencies = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            for tensor in &node.tensors {
+                data::check(tensor, self.source.path.as_deref())
+                    .map_err(|reason| self.invalid(format!("{node}: its tensor: {reason}")))?;
+            }
+            let mut uses = Vec::new();
+            collect_uses(node, &mut uses);
+            for name in &node.inputs {
+                let known = names.contains(name) || scope.iter().any(|names| names.contains(name));
+                if !name.is_empty() && !known {
+                    return Err(self.invalid(format!("{node} uses {}, which nothing provides", quote(name))));
+                }
+            }
+            let makers = uses.iter().filter_map(|name| producers.get(name).copied().flatten());
+            dependencies.push(makers.collect::<Vec<usize>>());
+        }
+        if let Some(node) = find_cycle(&dependencies) {
+            return Err(self.invalid(format!("{} depends on its own output", graph.nodes[node])));
+        }
+        for output in &graph.outputs {
+            if !names.contains(output.name) && !scope.iter().any(|names| names.contains(output.name)) {
+                return Err(self.invalid(format!("nothing provides the output {}", quote(output.name))));
+            }
+        }
+        for node in &graph.nodes {
+            for nested in &node.graphs {
+                let mut inner: Scope<'_, 'a> = scope.clone();
+                inner.push(&names);
+                self.graph(nested, &mut inner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every name of a graph, with the node that computes it.
+    fn producers<'a>(&self, graph: &Graph<'a>) -> Result<HashMap<&'a str, Option<usize>>> {
+        let mut producers = HashMap::new();
+        let twice = |what: &str, name: &str| self.invalid(format!("the {what} {} is there twice", quote(name)));
+        for input in &graph.inputs {
+            if producers.insert(input.name, None).is_some() {
+                return Err(twice("input", input.name));
+            }
+        }
+        let mut initialized = HashSet::new();
+        for initializer in &graph.initializers {
+            if !initialized.insert(initializer.name) {
+                return Err(twice("initializer", initializer.name));
+            }
+            producers.insert(initializer.name, None);
+        }
+        for (index, node) in graph.nodes.iter().enumerate() {
+            for &output in node.outputs.iter().filter(|name| !name.is_empty()) {
+                if producers.insert(output, Some(index)).is_some() {
+                    return Err(self.invalid(format!("{node} computes {}, which is there already", quote(output))));
+                }
+            }
+        }
+        Ok(producers)
+    }
+
+    fn invalid(&self, reason: String) -> Error {
+        Error::InvalidModel { model: self.source.name.clone(), backend: self.backend, reason }
+    }
+
+    fn unsupported(&self, reason: String) -> Error {
+        Error::Unsupported { model: self.source.name.clone(), backend: self.backend, reason }
+    }
+}
+
+/// The names that a node reads from the graph it is in, be it for its nested
+/// graphs.
+fn collect_uses<'a>(node: &Node<'a>, uses: &mut Vec<&'a str>) {
+    uses.extend(&node.inputs);
+    for graph in &node.graphs {
+        let mut inner: Vec<&'a str> = graph.outputs.iter().map(|output| output.name).collect();
+        graph.nodes.iter().for_each(|node| collect_uses(node, &mut inner));
+        let own: HashSet<&str> = defined(graph).collect();
+        uses.extend(inner.into_iter().filter(|name| !own.contains(name)));
+    }
+}
+
+fn defined<'g, 'a>(graph: &'g Graph<'a>) -> impl Iterator<Item = &'a str> + use<'g, 'a> {
+    let inputs = graph.inputs.iter().map(|input| input.name);
+    let initializers = graph.initializers.iter().map(|initializer| initializer.name);
+    inputs.chain(initializers).chain(graph.nodes.iter().flat_map(|node| node.outputs.iter().copied()))
+}
+
+/// A node that lies on a cycle, if one does.
+fn find_cycle(dependencies: &[Vec<usize>]) -> Option<usize> {
+    let mut open: Vec<usize> = dependencies.iter().map(Vec::len).collect();
+    let mut users = vec![Vec::new(); dependencies.len()];
+    for (node, makers) in dependencies.iter().enumerate() {
+        for &maker in makers {
+            users[maker].push(node);
+        }
+    }
+    let mut ready: Vec<usize> = (0..open.len()).filter(|&node| open[node] == 0).collect();
+    while let Some(node) = ready.pop() {
+        for &user in &users[node] {
+            open[user] -= 1;
+            if open[user] == 0 {
+                ready.push(user);
+            }
+        }
+    }
+    // What is left waits for a cycle; walking towards what it waits for ends on one.
+    let mut node = open.iter().position(|&waits| waits > 0)?;
+    for _ in 0..open.len() {
+        node = *dependencies[node].iter().find(|&&maker| open[maker] > 0)?;
+    }
+    Some(node)
+}

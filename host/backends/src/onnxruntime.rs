@@ -1,0 +1,325 @@
+//! ONNX models on the CPU by ONNX Runtime, a library that is loaded when it is
+//! first asked for.
+
+mod library;
+mod tensors;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, Session as NativeSession, SessionInputValue};
+use ort::value::{Outlet, ValueType};
+use samara_nn::{
+    ANY_SIZE, Backend, Batching, Device, Error, Footprint, Format, LoadOptions, Mismatch, Model, ModelSource,
+    Probe, Result, RunContext, Session, Signature, Target, Tensor, TensorSpec,
+};
+
+use crate::onnx::{Outline, quote};
+use crate::stack::on_large_stack;
+use library::{Library, Loaded};
+
+const NAME: &str = "onnxruntime";
+
+/// The backend `onnxruntime`.
+pub struct OnnxRuntime {
+    library: Library,
+}
+
+impl OnnxRuntime {
+    /// A backend that loads the first of `candidates` that is there. All its
+    /// models together take at most `memory_limit` bytes; the first backend of
+    /// the process that loads the library decides.
+    pub fn new(candidates: Vec<PathBuf>, memory_limit: Option<u64>) -> Self {
+        Self { library: Library::new(candidates, memory_limit) }
+    }
+}
+
+impl Backend for OnnxRuntime {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn probe(&self) -> Probe {
+        match self.library.get() {
+            Ok(loaded) => Probe::Available {
+                version: loaded.version.clone(),
+                devices: vec![Device {
+                    target: Target::Cpu,
+                    description: std::env::consts::ARCH.to_owned(),
+                }],
+                origin: loaded.path.display().to_string(),
+            },
+            Err(reason) => Probe::Unavailable { reason },
+        }
+    }
+
+    fn formats(&self) -> &'static [Format] {
+        &[Format::Onnx]
+    }
+
+    fn serves(&self, target: Target) -> bool {
+        matches!(target, Target::Cpu | Target::GpuOrCpu)
+    }
+
+    fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
+        let loaded = self
+            .library
+            .get()
+            .map_err(|reason| Error::BackendUnavailable { backend: NAME.to_owned(), reason })?;
+        let outline = Outline::read(source, NAME)?;
+        let opener = Opener {
+            library: loaded.clone(),
+            source: source.clone(),
+            threads: options.threads.max(1),
+            has_external_data: outline.has_external_data(),
+        };
+        let first = opener.open()?;
+        let signature = signature(source, &outline, &first)?;
+        let weights = outline.weight_bytes();
+        Ok(Arc::new(OnnxRuntimeModel {
+            signature,
+            footprint: Footprint { host: source.bytes.len() as u64, device: 0, per_session: weights },
+            opener,
+            opened: Mutex::new(VecDeque::from([first])),
+        }))
+    }
+}
+
+/// A model file from which sessions are opened, each with weights of its own.
+struct OnnxRuntimeModel {
+    signature: Signature,
+    footprint: Footprint,
+    opener: Opener,
+    /// The session that loading the model opened, until somebody takes it.
+    opened: Mutex<VecDeque<NativeSession>>,
+}
+
+impl Model for OnnxRuntimeModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn footprint(&self) -> Footprint {
+        self.footprint
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::None
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let native = match opened {
+            Some(native) => native,
+            None => self.opener.open()?,
+        };
+        let input_names = self.signature.inputs.iter().map(|spec| spec.name.clone()).collect();
+        let memory = ReleaseUnused(self.opener.library.clone());
+        let model = self.opener.source.name.clone();
+        Ok(Box::new(OnnxRuntimeSession { model, input_names, native, _memory: memory }))
+    }
+}
+
+/// All that opening a session takes.
+#[derive(Clone)]
+struct Opener {
+    library: Loaded,
+    source: ModelSource,
+    threads: usize,
+    has_external_data: bool,
+}
+
+impl Opener {
+    fn open(&self) -> Result<NativeSession> {
+        on_large_stack(NAME, || {
+            let native = self.configure().and_then(|mut builder| builder.commit_from_memory(&self.source.bytes));
+            native.map_err(|error| refused(&self.source, &error))
+        })
+    }
+
+    fn configure(&self) -> ort::Result<SessionBuilder> {
+        let mut builder = NativeSession::builder(&self.library.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(self.threads)?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?
+            .with_env_allocators()?
+            // Weights are as large as the file says and go with their session.
+            .with_device_allocated_initializers()?;
+        let directory = self.source.path.as_deref().and_then(|path| path.parent());
+        if let (true, Some(directory)) = (self.has_external_data, directory) {
+            // The folder in which names of weight files are looked up.
+            let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+            let key = "session.model_external_initializers_file_folder_path";
+            builder = builder.with_config_entry(key, directory.to_string_lossy())?;
+        }
+        Ok(builder)
+    }
+}
+
+struct OnnxRuntimeSession {
+    model: String,
+    input_names: Vec<String>,
+    // Ends before the memory that it used is given back.
+    native: NativeSession,
+    _memory: ReleaseUnused,
+}
+
+/// Has memory given back when it is dropped.
+struct ReleaseUnused(Loaded);
+
+impl Drop for ReleaseUnused {
+    fn drop(&mut self) {
+        self.0.release_unused();
+    }
+}
+
+impl Session for OnnxRuntimeSession {
+    fn run(&mut self, inputs: &[Tensor], context: &RunContext) -> Result<Vec<Tensor>> {
+        let started = Instant::now();
+        context.check(started)?;
+        let model = &self.model;
+        let failed = |reason: String| Error::Run { model: model.clone(), backend: NAME, reason };
+        let values = inputs.iter().zip(&self.input_names).map(|(tensor, name)| {
+            tensors::to_native(tensor).map_err(|error| match error {
+                tensors::Refusal::Input(source) => {
+                    Error::Input(Mismatch::Malformed { tensor: name.clone(), source })
+                }
+                tensors::Refusal::Native(reason) => failed(format!("input {}: {reason}", quote(name))),
+            })
+        });
+        let values: Vec<SessionInputValue<'_>> = values.collect::<Result<_>>()?;
+        let options = Arc::new(RunOptions::new().map_err(|error| failed(words(error.message())))?);
+        let _stop = context.cancellation.on_cancel({
+            let options = Arc::clone(&options);
+            move || {
+                // A flag that cannot be set leaves the run to end by itself.
+                let _ = options.terminate();
+            }
+        });
+        let outputs = self.native.run_with_options(&values[..], &*options).map_err(|error| {
+            let stopped = context.check(started).err();
+            stopped.or_else(|| out_of_memory(model, error.message())).unwrap_or_else(|| failed(words(error.message())))
+        })?;
+        outputs
+            .iter()
+            .map(|(name, value)| {
+                tensors::from_native(&value).map_err(|reason| failed(format!("output {}: {reason}", quote(name))))
+            })
+            .collect()
+    }
+}
+
+fn signature(source: &ModelSource, outline: &Outline<'_>, native: &NativeSession) -> Result<Signature> {
+    let inputs = native.inputs().iter().map(|outlet| spec(source, outlet));
+    let outputs = native.outputs().iter().map(|outlet| {
+        let spec = spec(source, outlet)?;
+        // No axes is what the library also says where it does not know.
+        let declared = outline.graph.outputs.iter().find(|output| output.name == outlet.name());
+        let declares_shape = declared.is_some_and(|output| {
+            output.tensor.as_ref().is_some_and(|tensor| tensor.shape.is_some())
+        });
+        if spec.shape.is_empty() && !declares_shape {
+            let name = quote(outlet.name());
+            return Err(unsupported(
+                source,
+                format!("the number of axes of output {name} is unknown; export the model with shapes"),
+            ));
+        }
+        Ok(spec)
+    });
+    Ok(Signature { inputs: inputs.collect::<Result<_>>()?, outputs: outputs.collect::<Result<_>>()? })
+}
+
+fn spec(source: &ModelSource, outlet: &Outlet) -> Result<TensorSpec> {
+    let name = outlet.name();
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(unsupported(source, format!("{} is not a tensor", quote(name))));
+    };
+    let datatype = tensors::datatype(*ty)
+        .ok_or_else(|| unsupported(source, format!("tensor {} has the datatype {ty}", quote(name))))?;
+    let sizes: Vec<i64> = shape.iter().map(|&size| if size < 0 { ANY_SIZE } else { size }).collect();
+    Ok(TensorSpec::new(name, datatype, sizes))
+}
+
+/// A model that the library would not load. It says which kind of refusal it
+/// is in a code, but not for operators that it lacks.
+fn refused(source: &ModelSource, error: &ort::Error) -> Error {
+    use ort::ErrorCode::{InvalidGraph, InvalidProtobuf};
+    let message = error.message();
+    let lacks_operator = ["is not a registered function/op", "No Op registered for", "Could not find an implementation"]
+        .iter()
+        .any(|words| message.contains(words));
+    if !lacks_operator && matches!(error.code(), InvalidGraph | InvalidProtobuf) {
+        return Error::InvalidModel { model: source.name.clone(), backend: NAME, reason: words(message) };
+    }
+    unsupported(source, words(message))
+}
+
+/// A run that asked for more than the memory limit leaves.
+fn out_of_memory(model: &str, message: &str) -> Option<Error> {
+    let (place, numbers) = message.split_once("Available memory of ")?;
+    let mut numbers = numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
+    let (limit, size) = (numbers.next()?, numbers.next()?);
+    let node = place.split_once("Name:'").and_then(|(_, rest)| rest.split_once('\''));
+    let node = node.map_or(String::new(), |(name, _)| format!(" that node {} asks for", quote(name)));
+    Some(Error::TooLarge { model: model.to_owned(), what: format!("the memory in bytes{node}"), size, limit })
+}
+
+fn unsupported(source: &ModelSource, reason: String) -> Error {
+    Error::Unsupported { model: source.name.clone(), backend: NAME, reason }
+}
+
+/// A message of the library on one line, bounded, without the place in its
+/// source with which some begin.
+fn words(message: &str) -> String {
+    const MOST: usize = 600;
+    let message = if message.starts_with('/') { after_signature(message).unwrap_or(message) } else { message };
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// What follows the first list of parameters, as in `/file.h:46 void f(int) it failed`.
+fn after_signature(message: &str) -> Option<&str> {
+    let mut depth = 0usize;
+    for (index, letter) in message.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return Some(message[index + 1..].trim()).filter(|rest| !rest.is_empty()),
+            ')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{out_of_memory, words};
+
+    #[test]
+    fn running_out_of_memory_is_told_from_other_failures() {
+        let message = "Non-zero status code returned while running Expand node. Name:'Expand_0' Status Message: \
+                       /a.cc:360 void* f(size_t) Available memory of 2147483392 is smaller than requested bytes of 8796093022208";
+        assert_eq!(
+            out_of_memory("m", message).unwrap().to_string(),
+            "model `m`: the memory in bytes that node `Expand_0` asks for is 8796093022208, above the limit of 2147483392"
+        );
+        assert!(out_of_memory("m", "Non-zero status code").is_none());
+    }
+
+    #[test]
+    fn messages_lose_the_place_in_the_source() {
+        let message = "/src/load.h:46 void check(const map<string, int (*)()>&,\n bool) the model is  too new";
+        assert_eq!(words(message), "the model is too new");
+        assert_eq!(words("no such\nfile (sorry)"), "no such file (sorry)");
+        assert_eq!(words("/only/a/path"), "/only/a/path");
+    }
+}

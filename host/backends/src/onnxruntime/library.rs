@@ -1,0 +1,249 @@
+//! Finding and loading the ONNX Runtime library: once per process, since the
+//! library and its environment are global.
+
+use std::ffi::{CStr, OsStr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ort::AsPointer;
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+
+/// The library as one backend looks for it.
+pub(super) struct Library {
+    candidates: Vec<PathBuf>,
+    memory_limit: Option<u64>,
+    answer: OnceLock<Result<Loaded, String>>,
+}
+
+/// The library, loaded.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub environment: Environment,
+    pub version: String,
+    pub path: PathBuf,
+}
+
+impl Library {
+    pub(super) fn new(candidates: Vec<PathBuf>, memory_limit: Option<u64>) -> Self {
+        Self { candidates, memory_limit, answer: OnceLock::new() }
+    }
+
+    /// Loads the library, or says why that cannot be and what to do.
+    pub(super) fn get(&self) -> Result<&Loaded, String> {
+        let answer = self.answer.get_or_init(|| load(&locate(&self.candidates)?, self.memory_limit));
+        answer.as_ref().map_err(String::clone)
+    }
+}
+
+impl Loaded {
+    /// Gives memory back that no session uses any more. The arena that all
+    /// sessions share would keep it for the next one.
+    pub(super) fn release_unused(&self) {
+        // What cannot be given back is used again by other models.
+        let _ = shrink(&self.environment);
+    }
+}
+
+/// The library that this process has loaded.
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+const ADVICE: &str = "install it with `pip install onnxruntime`, or put the library where samara looks for it";
+
+fn locate(candidates: &[PathBuf]) -> Result<PathBuf, String> {
+    if candidates.is_empty() {
+        return Err(format!("no place to look for the ONNX Runtime library is configured; {ADVICE}"));
+    }
+    let found = candidates.iter().find_map(|candidate| {
+        if candidate.is_dir() { in_directory(candidate) } else { candidate.is_file().then(|| candidate.clone()) }
+    });
+    found.ok_or_else(|| {
+        let places: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
+        format!("the ONNX Runtime library is not at {}; {ADVICE}", places.join(", "))
+    })
+}
+
+/// The library in a directory, the newest where it is there with several
+/// versions in its name.
+fn in_directory(directory: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    files.filter(|path| path.file_name().is_some_and(is_library) && path.is_file()).max_by_key(|path| version_in_name(path))
+}
+
+fn is_library(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    match std::env::consts::OS {
+        "windows" => name == "onnxruntime.dll",
+        "macos" => name == "libonnxruntime.dylib" || is_numbered(&name, "libonnxruntime.", ".dylib"),
+        _ => name == "libonnxruntime.so" || is_numbered(&name, "libonnxruntime.so.", ""),
+    }
+}
+
+fn is_numbered(name: &str, prefix: &str, suffix: &str) -> bool {
+    let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+    number.is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn version_in_name(path: &Path) -> Vec<u32> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').filter_map(|part| part.parse().ok()).collect()
+}
+
+fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
+    let path = path.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loaded) = &*slot {
+        if loaded.path == path {
+            return Ok(loaded.clone());
+        }
+        return Err(format!(
+            "this process has loaded `{}` already and cannot load `{}` too",
+            loaded.path.display(),
+            path.display()
+        ));
+    }
+    let version = version(&path)?;
+    let loaded = std::panic::catch_unwind(|| start(&path, memory_limit)).unwrap_or_else(|_| {
+        Err(format!("`{}` (version {version}) does not behave like ONNX Runtime", path.display()))
+    });
+    let loaded = Loaded { environment: loaded?, version, path };
+    *slot = Some(loaded.clone());
+    Ok(loaded)
+}
+
+/// Asks the library for its version before anything relies on it.
+fn version(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    // SAFETY: loading a library runs its initialisers; the file is one that the
+    // host's owner put where the library is looked for.
+    let library = unsafe { libloading::Library::new(path) }
+        .map_err(|error| format!("`{shown}` cannot be loaded: {error}"))?;
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: `OrtGetApiBase` has had this type since the library's first version.
+    let base = unsafe { library.get::<GetApiBase>(b"OrtGetApiBase") }
+        .map_err(|_| format!("`{shown}` is not the ONNX Runtime library: it lacks `OrtGetApiBase`"))?;
+    // SAFETY: the function takes nothing and returns a static or null.
+    let base = unsafe { base() };
+    if base.is_null() {
+        return Err(format!("`{shown}` is not the ONNX Runtime library: `OrtGetApiBase` gives nothing"));
+    }
+    // SAFETY: `base` is the library's static table, which it keeps while loaded,
+    // and the version a static string with a closing zero.
+    let version = unsafe { CStr::from_ptr(((*base).GetVersionString)()) };
+    let version = version.to_string_lossy().into_owned();
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    if minor.is_none_or(|minor| minor < ort::MINOR_VERSION) {
+        return Err(format!(
+            "`{shown}` is ONNX Runtime {version}, and at least 1.{} is needed; {ADVICE}",
+            ort::MINOR_VERSION
+        ));
+    }
+    Ok(version)
+}
+
+fn start(path: &Path, memory_limit: Option<u64>) -> Result<Environment, String> {
+    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    // What goes wrong is in the errors that calls return; the library's own log
+    // would only repeat it on stderr.
+    let silent = Arc::new(|_: LogLevel, _: &str, _: &str, _: &str, _: &str| {});
+    let environment = builder.with_name("samara").with_telemetry(false).with_logger(silent).build();
+    let fails = |error: ort::Error| format!("`{}` does not start: {}", path.display(), error.message());
+    let environment = environment.map_err(fails)?;
+    environment.set_log_level(LogLevel::Error);
+    if let Some(limit) = memory_limit {
+        limit_memory(&environment, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(fails)?;
+    }
+    Ok(environment)
+}
+
+/// Gives the environment one arena of at most `limit` bytes, from which all
+/// sessions that ask for it take their memory, weights included.
+fn limit_memory(environment: &Environment, limit: usize) -> ort::Result<()> {
+    use ort::sys::{OrtAllocatorType, OrtMemType};
+    let api = ort::api();
+    let (keys, values) = ([c"max_mem".as_ptr()], [limit]);
+    let (mut config, mut memory) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: the arrays hold the one entry that is announced, and the library
+    // copies them before it returns.
+    ok(unsafe { (api.CreateArenaCfgV2)(keys.as_ptr(), values.as_ptr(), keys.len(), &mut config) })?;
+    let kind = (OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault);
+    // SAFETY: `memory` is a place for the one pointer that is written.
+    let registered = ok(unsafe { (api.CreateCpuMemoryInfo)(kind.0, kind.1, &mut memory) }).and_then(|()| {
+        // SAFETY: all three were made above by this library, and the environment
+        // guards its allocators with a lock of its own.
+        ok(unsafe { (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory, config) })
+    });
+    // SAFETY: the environment has copied what it needs, and nobody else holds
+    // these two, of which the library ignores one that is null.
+    unsafe {
+        (api.ReleaseMemoryInfo)(memory);
+        (api.ReleaseArenaCfg)(config);
+    }
+    registered
+}
+
+fn shrink(environment: &Environment) -> ort::Result<()> {
+    use ort::sys::{OrtAllocatorType, OrtMemType};
+    let api = ort::api();
+    let (mut memory, mut arena) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let kind = (OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault);
+    // SAFETY: `memory` is a place for the one pointer that is written.
+    ok(unsafe { (api.CreateCpuMemoryInfo)(kind.0, kind.1, &mut memory) })?;
+    // SAFETY: the environment and `memory` are the library's own, and `arena` is
+    // a place for the one pointer that is written.
+    let found = ok(unsafe { (api.GetSharedAllocator)(environment.ptr().cast_mut(), memory, &mut arena) });
+    // SAFETY: `memory` was made above and nobody else holds it.
+    unsafe { (api.ReleaseMemoryInfo)(memory) };
+    found?;
+    if arena.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the environment keeps the arena for the life of the process, its
+    // table says in `version` how far it goes, and the arena has a lock.
+    match unsafe { ((*arena).version >= SHRINK_SINCE).then_some((*arena).Shrink).flatten() } {
+        // SAFETY: this is the arena's own function.
+        Some(shrink) => ok(unsafe { shrink(arena) }),
+        None => Ok(()),
+    }
+}
+
+/// The first version whose allocators can give memory back.
+const SHRINK_SINCE: u32 = 25;
+
+fn ok(status: ort::sys::OrtStatusPtr) -> ort::Result<()> {
+    // SAFETY: the status comes straight from a call of the library.
+    unsafe { ort::Error::result_from_status(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_newest_library_of_a_directory_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"];
+        for name in names {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let found = locate(&["/nowhere".into(), directory.path().to_owned()]).unwrap();
+        assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.32.0");
+    }
+
+    #[test]
+    fn a_missing_library_is_an_answer_that_says_where_it_was_looked_for() {
+        let reason = Library::new(vec!["/nowhere/x.so".into()], None).get().err().unwrap();
+        assert!(reason.contains("`/nowhere/x.so`") && reason.contains("pip install onnxruntime"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_library_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("libonnxruntime.so");
+        std::fs::write(&path, "not a library").unwrap();
+        let reason = Library::new(vec![path], None).get().err().unwrap();
+        assert!(reason.contains("cannot be loaded"), "{reason}");
+    }
+}

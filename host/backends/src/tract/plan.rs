@@ -1,0 +1,66 @@
+//! Prepared plans: one for any size where tract can make it, else one per shape.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use samara_nn::{ModelSource, Result};
+use tract_onnx::prelude::TypedRunnableModel;
+
+use super::prepare;
+use super::sizes::Sizes;
+
+/// A model that is ready to run.
+pub(super) struct Plan {
+    pub runnable: Arc<TypedRunnableModel>,
+    pub sizes: Sizes,
+}
+
+/// The plans of one model.
+pub(super) enum Plans {
+    /// One that serves every shape that the signature allows.
+    AnyShape(Arc<Plan>),
+    PerShape(PerShape),
+}
+
+/// Plans that are made when a shape comes for the first time.
+pub(super) struct PerShape {
+    pub source: ModelSource,
+    pub threads: usize,
+    pub tensor_limit: u64,
+    pub plans: Mutex<Vec<ShapePlan>>,
+}
+
+/// The shapes of the inputs and the plan for them.
+pub(super) type ShapePlan = (Vec<Vec<usize>>, Arc<Plan>);
+
+/// Plans that one model keeps; each holds weights of its own.
+const MOST_PLANS: usize = 4;
+
+impl Plans {
+    pub(super) fn plan_for(&self, shapes: &[Vec<usize>]) -> Result<Arc<Plan>> {
+        match self {
+            Plans::AnyShape(plan) => Ok(Arc::clone(plan)),
+            Plans::PerShape(per_shape) => per_shape.plan_for(shapes),
+        }
+    }
+}
+
+impl PerShape {
+    fn plan_for(&self, shapes: &[Vec<usize>]) -> Result<Arc<Plan>> {
+        if let Some(plan) = self.recall(shapes) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(prepare::for_shapes(&self.source, shapes, self.threads, self.tensor_limit)?);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.truncate(MOST_PLANS - 1);
+        plans.insert(0, (shapes.to_vec(), Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    /// The plan for these shapes, which becomes the one that was used last.
+    fn recall(&self, shapes: &[Vec<usize>]) -> Option<Arc<Plan>> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = plans.iter().position(|(known, _)| known == shapes)?;
+        plans[..=index].rotate_right(1);
+        Some(Arc::clone(&plans[0].1))
+    }
+}

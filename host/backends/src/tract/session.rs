@@ -1,0 +1,99 @@
+//! One thread's right to run a tract model.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use samara_nn::{Error, Mismatch, Result, RunContext, Session, Tensor};
+use tract_onnx::prelude::{TVec, TractResult, TypedSimpleState};
+use tract_onnx::tract_hir::internal::{EvalContext, IntoTValue, TValue, TractError, TypedNode};
+use tract_onnx::tract_hir::tract_core::ops::OpState;
+use tract_onnx::tract_hir::tract_core::plan::eval;
+
+use super::error::failed;
+use super::plan::{Plan, Plans};
+use super::tensors::{from_native, to_native};
+
+pub(super) struct TractSession {
+    model: Arc<str>,
+    input_names: Vec<String>,
+    plans: Arc<Plans>,
+    ready: Option<Ready>,
+}
+
+/// A plan with the state of its runs.
+struct Ready {
+    plan: Arc<Plan>,
+    state: TypedSimpleState,
+    /// The input shapes whose tensors are known to keep within the limit.
+    checked: Option<Vec<Vec<usize>>>,
+}
+
+impl TractSession {
+    pub(super) fn new(model: Arc<str>, input_names: Vec<String>, plans: Arc<Plans>) -> Self {
+        Self { model, input_names, plans, ready: None }
+    }
+
+    fn ready_for(&mut self, shapes: &[Vec<usize>]) -> Result<Ready> {
+        let plan = self.plans.plan_for(shapes)?;
+        match self.ready.take() {
+            Some(ready) if Arc::ptr_eq(&ready.plan, &plan) => Ok(ready),
+            _ => {
+                let state = plan.runnable.spawn().map_err(|error| failed(&self.model, error))?;
+                Ok(Ready { plan, state, checked: None })
+            }
+        }
+    }
+
+    fn natives(&self, inputs: &[Tensor]) -> Result<TVec<TValue>> {
+        let natives = inputs.iter().zip(&self.input_names).map(|(tensor, name)| {
+            let native = to_native(tensor)
+                .map_err(|source| Error::Input(Mismatch::Malformed { tensor: name.clone(), source }))?;
+            Ok(native.into_tvalue())
+        });
+        natives.collect()
+    }
+}
+
+impl Session for TractSession {
+    fn run(&mut self, inputs: &[Tensor], context: &RunContext) -> Result<Vec<Tensor>> {
+        let started = Instant::now();
+        context.check(started)?;
+        let shapes: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
+        let mut ready = self.ready_for(&shapes)?;
+        let natives = self.natives(inputs)?;
+        // A state that failed halfway is not used again.
+        let outputs = ready
+            .run(natives, shapes, |ready_context| context.check(ready_context), started)
+            .map_err(|error| failed(&self.model, error))?;
+        self.ready = Some(ready);
+        outputs
+            .into_iter()
+            .map(|value| from_native(value).map_err(|error| failed(&self.model, error)))
+            .collect()
+    }
+}
+
+impl Ready {
+    fn run(
+        &mut self,
+        inputs: TVec<TValue>,
+        shapes: Vec<Vec<usize>>,
+        go_on: impl Fn(Instant) -> Result<()>,
+        started: Instant,
+    ) -> TractResult<TVec<TValue>> {
+        let unchecked = self.checked.as_ref() != Some(&shapes);
+        let plan = Arc::clone(&self.plan);
+        let step = |context: &EvalContext<'_>,
+                    state: Option<&mut (dyn OpState + 'static)>,
+                    node: &TypedNode,
+                    inputs: TVec<TValue>|
+         -> TractResult<TVec<TValue>> {
+            go_on(started).map_err(TractError::from)?;
+            plan.sizes.check(node, context.symbols, &inputs, unchecked)?;
+            eval(context, state, node, inputs)
+        };
+        let outputs = self.state.run_plan_with_eval(inputs, step)?;
+        self.checked = Some(shapes);
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,153 @@
+//! One conformance suite over the traits of `samara-nn`, with a runner per
+//! backend: a new backend only joins below, with a list of what it lacks and
+//! why.
+
+#[path = "suite/agreement.rs"]
+mod agreement;
+#[path = "suite/files.rs"]
+mod files;
+#[path = "suite/hostile.rs"]
+mod hostile;
+#[path = "suite/models.rs"]
+mod models;
+#[path = "suite/runs.rs"]
+mod runs;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use samara_backends::{RegistryOptions, registry};
+use samara_nn::{
+    Backend, BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, Result, RunContext, Tensor,
+};
+
+/// A backend under test and what it is known to lack.
+pub(crate) struct Subject {
+    pub(crate) backend: Arc<dyn Backend>,
+    backends: BackendRegistry,
+    /// Cases to leave out, each with its reason.
+    ignored: &'static [(&'static str, &'static str)],
+}
+
+impl Subject {
+    /// Whether the case called `name` does not apply to this backend.
+    pub(crate) fn ignores(&self, name: &str) -> bool {
+        let reason = self.ignored.iter().find(|(case, _)| *case == name);
+        if let Some((_, reason)) = reason {
+            println!("{} leaves out `{name}`: {reason}", self.backend.name());
+        }
+        reason.is_some()
+    }
+
+    pub(crate) fn load(&self, name: &str, bytes: Vec<u8>) -> Result<Arc<dyn Model>> {
+        self.load_source(&source(name, bytes, None))
+    }
+
+    /// Loads as the host does: with panics of the engine turned into errors.
+    pub(crate) fn load_source(&self, source: &ModelSource) -> Result<Arc<dyn Model>> {
+        let choice = Choice::Named(self.backend.name().to_owned());
+        Ok(self.backends.load(source, &choice, &LoadOptions::default())?.1)
+    }
+}
+
+/// A model from memory, or from the file at `path`.
+pub(crate) fn source(name: &str, bytes: Vec<u8>, path: Option<&Path>) -> ModelSource {
+    ModelSource {
+        name: name.to_owned(),
+        identity: name.to_owned(),
+        format: Format::Onnx,
+        bytes: bytes.into(),
+        path: path.map(Path::to_owned),
+    }
+}
+
+pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Tensor {
+    Tensor::from_vec(shape, values.to_vec()).unwrap()
+}
+
+/// `count` numbers that look like noise and are the same every time.
+pub(crate) fn noise(shape: &[usize]) -> Tensor {
+    let count = shape.iter().product();
+    let values = (0..count).map(|i: usize| ((i * 7919 % 1009) as f32 / 504.5) - 1.0).collect();
+    Tensor::from_vec(shape, values).unwrap()
+}
+
+/// One run in a session of its own.
+pub(crate) fn run(model: &dyn Model, inputs: &[Tensor]) -> Vec<Tensor> {
+    model.session().unwrap().run(inputs, &RunContext::default()).unwrap()
+}
+
+/// The backends of this build; `None` when ONNX Runtime is not installed here.
+fn subject(name: &str, ignored: &'static [(&'static str, &'static str)]) -> Option<Subject> {
+    let library = if name == "onnxruntime" { Some(samara_test::onnxruntime_library()?) } else { None };
+    let options = RegistryOptions {
+        onnxruntime_libraries: library.into_iter().collect(),
+        tensor_limit: 1 << 30,
+        onnxruntime_memory_limit: Some(2 << 30),
+        ..RegistryOptions::default()
+    };
+    let backends = registry(&options);
+    let backend = Arc::clone(backends.named(name).unwrap());
+    Some(Subject { backend, backends, ignored })
+}
+
+macro_rules! cases {
+    ($($module:ident :: $case:ident),* $(,)?) => {
+        $(#[test]
+        fn $case() {
+            if let Some(subject) = subject() {
+                if !subject.ignores(stringify!($case)) {
+                    crate::$module::$case(&subject);
+                }
+            }
+        })*
+    };
+}
+
+macro_rules! runner {
+    ($backend:ident, ignored = $ignored:expr) => {
+        mod $backend {
+            fn subject() -> Option<crate::Subject> {
+                crate::subject(stringify!($backend), $ignored)
+            }
+
+            cases! {
+                models::the_backend_says_what_it_is,
+                models::signatures_name_order_and_open_sizes,
+                models::unnamed_sizes_take_any_number,
+                models::footprints_follow_the_weights,
+                models::rows_are_merged_only_when_independent,
+                runs::every_datatype_passes_through,
+                runs::datatypes_that_are_lacked_are_named,
+                runs::scalars_and_empty_tensors_pass,
+                runs::one_model_serves_every_size,
+                runs::outputs_come_in_the_signatures_order,
+                runs::inputs_are_told_apart,
+                runs::sizes_that_follow_from_values,
+                runs::a_session_is_used_again_with_equal_bits,
+                runs::sessions_run_side_by_side,
+                runs::an_abandoned_call_does_not_start,
+                runs::a_cancelled_run_ends_early,
+                runs::text_that_is_not_text_is_refused,
+                runs::threads_do_not_change_the_answer,
+                hostile::hostile_files_are_refused_and_named,
+                hostile::every_truncation_is_survived,
+                hostile::every_flipped_byte_is_survived,
+                hostile::memory_is_given_back,
+                hostile::values_cannot_make_memory_explode,
+                files::weights_beside_the_model_are_read,
+                files::weights_outside_the_directory_are_refused,
+                files::weight_files_that_are_too_short_are_refused,
+            }
+        }
+    };
+}
+
+runner!(
+    tract,
+    ignored = &[]
+);
+runner!(
+    onnxruntime,
+    ignored = &[]
+);

@@ -1,0 +1,118 @@
+//! What damaged and malicious files get.
+
+use samara_nn::{ErrorKind, RunContext, Tensor};
+use samara_test::onnx::{FP32, hostile, ready};
+
+use crate::{Subject, floats, noise, run};
+
+pub(crate) fn hostile_files_are_refused_and_named(subject: &Subject) {
+    let mut failures = Vec::new();
+    for hostile in hostile::all() {
+        let case = format!("hostile/{}", hostile.name);
+        if subject.ignores(&case) {
+            continue;
+        }
+        let refusal = subject.load(hostile.name, hostile.bytes).and_then(|model| {
+            if hostile.expands { model.session()?.run(&[floats(&[2], &[1.0, 2.0])], &RunContext::default()) } else { Ok(Vec::new()) }
+        });
+        match refusal {
+            Ok(_) => failures.push(format!("{case}: it was taken")),
+            Err(error) => {
+                let (kind, words) = (error.kind(), error.to_string());
+                let fits = matches!(kind, ErrorKind::InvalidModel | ErrorKind::Unsupported | ErrorKind::TooLarge);
+                println!("{case}: {kind:?}: {words}");
+                if !fits || !words.contains(hostile.names) || !words.contains(hostile.name) {
+                    failures.push(format!("{case}: {kind:?}: {words}"));
+                }
+                if words.len() > 1200 || words.chars().any(char::is_control) {
+                    failures.push(format!("{case}: {} bytes of message", words.len()));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let model = subject.load("sound", ready::double()).unwrap();
+    assert_eq!(run(&*model, &[floats(&[1, 4], &[1.0; 4])]), [floats(&[1, 4], &[2.0; 4])]);
+}
+
+/// A file that ends anywhere: refused, or sound by chance, never a crash.
+pub(crate) fn every_truncation_is_survived(subject: &Subject) {
+    let whole = ready::classifier();
+    for length in (0..whole.len()).step_by(3) {
+        let _ = subject.load("cut", whole[..length].to_vec());
+    }
+}
+
+/// One byte changed anywhere: refused, or another model, never a crash.
+pub(crate) fn every_flipped_byte_is_survived(subject: &Subject) {
+    let whole = ready::classifier();
+    for index in (0..whole.len()).step_by(2) {
+        for flip in [0x01, 0x80] {
+            let mut bytes = whole.clone();
+            bytes[index] ^= flip;
+            if let Ok(model) = subject.load("flipped", bytes) {
+                let inputs = model.signature().inputs.iter().map(|spec| {
+                    let shape: Vec<usize> = spec.shape.iter().map(|&size| usize::try_from(size).unwrap_or(2)).collect();
+                    let count: usize = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))?;
+                    let size = spec.datatype.size().filter(|_| count < 1 << 20)?;
+                    Tensor::new(spec.datatype, shape, vec![0; count * size]).ok()
+                });
+                if let (Some(inputs), Ok(mut session)) = (inputs.collect::<Option<Vec<_>>>(), model.session()) {
+                    let run = || session.run(&inputs, &RunContext::default());
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+                }
+            }
+        }
+    }
+}
+
+/// An input's value that asks for more memory than the limit allows.
+pub(crate) fn values_cannot_make_memory_explode(subject: &Subject) {
+    let model = subject.load("range", ready::range()).unwrap();
+    let mut session = model.session().unwrap();
+    let limit = Tensor::from_vec([], vec![i64::MAX]).unwrap();
+    let error = session.run(&[limit], &RunContext::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert!(error.to_string().contains("Range_0"), "{error}");
+    let few = session.run(&[Tensor::from_vec([], vec![3i64]).unwrap()], &RunContext::default()).unwrap();
+    assert_eq!(few[0].shape(), [3]);
+
+    let outer = samara_test::onnx::Model::new()
+        .input("column", FP32, &["n", "1"])
+        .input("row", FP32, &["1", "m"])
+        .node("Add", &["column", "row"], &["table"])
+        .output("table", FP32, &["n", "m"])
+        .bytes();
+    let model = subject.load("outer", outer).unwrap();
+    let mut session = model.session().unwrap();
+    let inputs = |size: usize| {
+        [floats(&[size, 1], &vec![1.0; size]), floats(&[1, size], &vec![1.0; size])]
+    };
+    assert_eq!(session.run(&inputs(10), &RunContext::default()).unwrap()[0].shape(), [10, 10]);
+    let error = session.run(&inputs(100_000), &RunContext::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+}
+
+/// What a model took is the system's again once nobody holds the model.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory_is_given_back(subject: &Subject) {
+    const ROWS: usize = 40_000;
+    let bytes = ready::slow(512, 6);
+    let before = resident();
+    let model = subject.load("wide", bytes).unwrap();
+    let outputs = run(&*model, &[noise(&[ROWS, 512])]);
+    drop((model, outputs));
+    let left = resident().saturating_sub(before);
+    assert!(left < 100 << 20, "{} MiB are still held", left >> 20);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn memory_is_given_back(_: &Subject) {}
+
+/// Bytes of this process that lie in memory.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+}

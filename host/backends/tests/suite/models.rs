@@ -1,0 +1,97 @@
+//! What a backend and its loaded models say of themselves.
+
+use samara_nn::{Batching, Choice, Datatype, ErrorKind, Format, LoadOptions, Probe, Target, TensorSpec};
+use samara_test::onnx::{FP32, Model, ready};
+
+use crate::{Subject, floats, run};
+
+pub(crate) fn the_backend_says_what_it_is(subject: &Subject) {
+    let backend = &subject.backend;
+    let Probe::Available { version, devices, origin } = backend.probe() else {
+        panic!("{} is not available: {:?}", backend.name(), backend.probe());
+    };
+    assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{version}");
+    assert!(!origin.is_empty());
+    assert!(devices.iter().any(|device| device.target == Target::Cpu));
+    assert_eq!(backend.probe(), backend.probe());
+    assert!(backend.formats().contains(&Format::Onnx));
+    assert!(backend.serves(Target::Cpu) && backend.serves(Target::GpuOrCpu) && !backend.serves(Target::Gpu(None)));
+
+    let source = crate::source("identity", ready::identity(FP32), None);
+    let options = LoadOptions { target: Target::Gpu(None), threads: 1 };
+    let refusal = subject.backends.load(&source, &Choice::from(backend.name()), &options).err().unwrap();
+    assert_eq!(refusal.kind(), ErrorKind::Unavailable, "{refusal}");
+}
+
+pub(crate) fn signatures_name_order_and_open_sizes(subject: &Subject) {
+    let model = subject.load("classifier", ready::classifier()).unwrap();
+    let signature = model.signature();
+    assert_eq!(signature.inputs, [TensorSpec::new("features", Datatype::Fp32, [-1, 4])]);
+    let outputs = [
+        TensorSpec::new("probabilities", Datatype::Fp32, [-1, 3]),
+        TensorSpec::new("class", Datatype::Int64, [-1]),
+    ];
+    assert_eq!(signature.outputs, outputs);
+
+    let model = subject.load("subtract", ready::subtract()).unwrap();
+    let names: Vec<&str> = model.signature().inputs.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(names, ["second", "first"]);
+
+    // A constant that is declared as an input too is no input of the model's.
+    let bytes = Model::new()
+        .input("x", FP32, &["2"])
+        .input("w", FP32, &["2"])
+        .floats("w", &[2], &[1.0, 2.0])
+        .node("Add", &["x", "w"], &["y"])
+        .output("y", FP32, &["2"])
+        .bytes();
+    let model = subject.load("declared-weights", bytes).unwrap();
+    assert_eq!(model.signature().inputs.len(), 1);
+    let sum = run(&*model, &[floats(&[2], &[10.0, 20.0])]);
+    assert_eq!(sum[0], floats(&[2], &[11.0, 22.0]));
+}
+
+pub(crate) fn unnamed_sizes_take_any_number(subject: &Subject) {
+    let model = subject.load("unnamed", ready::unnamed_sizes()).unwrap();
+    assert_eq!(model.signature().inputs[0].shape, [-1, 3]);
+    for rows in [1, 2, 5] {
+        let values: Vec<f32> = (0..rows * 3).map(|i| i as f32).collect();
+        let doubled: Vec<f32> = values.iter().map(|value| value * 2.0).collect();
+        let input = floats(&[rows, 3], &values);
+        assert_eq!(run(&*model, &[input.clone(), input])[0], floats(&[rows, 3], &doubled));
+    }
+}
+
+pub(crate) fn footprints_follow_the_weights(subject: &Subject) {
+    let total = |width: usize| {
+        let footprint = subject.load("matmul", ready::matmul(width)).unwrap().footprint();
+        assert_eq!(footprint.device, 0);
+        footprint.host + footprint.per_session
+    };
+    let weights = 256 * 256 * 4;
+    let measured = total(256);
+    assert!((weights..weights * 5 / 2).contains(&measured), "{measured} for {weights} bytes of weights");
+    assert!(total(512) > measured * 3);
+}
+
+pub(crate) fn rows_are_merged_only_when_independent(subject: &Subject) {
+    let batching = |name: &str, bytes: Vec<u8>| subject.load(name, bytes).unwrap().batching();
+    // Merging is allowed to a backend that can prove it, and never else.
+    for (name, bytes) in [
+        ("centred rows", ready::centred_rows()),
+        ("softmax over rows", ready::softmax_over_rows()),
+        ("recurrent", ready::recurrent()),
+        ("scalar", ready::scalar()),
+        ("shape output", ready::several_outputs()),
+        ("range", ready::range()),
+    ] {
+        assert_eq!(batching(name, bytes), Batching::None, "{name}");
+    }
+    if subject.backend.name() == "tract" {
+        for (name, bytes) in
+            [("classifier", ready::classifier()), ("cnn", ready::cnn()), ("matmul", ready::matmul(16))]
+        {
+            assert_eq!(batching(name, bytes), Batching::Rows, "{name}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the tests of every room share: ONNX models made in memory, guest
+//! components built on demand, and the Python that answers are compared with.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "only tests use this crate: a failure here is a failed test, and a skip is said on stderr"
+)]
+
+mod guests;
+pub mod onnx;
+mod tools;
+
+pub use guests::{command, guest, target};
+pub use tools::{must_have_everything, onnxruntime_library, python, resident_bytes, samara};

@@ -1,0 +1,222 @@
+//! Models that are ready to use. All of them are sound.
+
+use super::{Attribute, BOOL, FP32, INT64, Model, raw, tensor};
+
+/// `y = x` for any shape of two axes, in the given datatype.
+pub fn identity(datatype: i32) -> Vec<u8> {
+    Model::new()
+        .input("x", datatype, &["rows", "columns"])
+        .node("Identity", &["x"], &["y"])
+        .output("y", datatype, &["rows", "columns"])
+        .bytes()
+}
+
+/// `y = 2 x` for rows of four numbers.
+pub fn double() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["batch", "4"])
+        .floats("two", &[1], &[2.0])
+        .node("Mul", &["x", "two"], &["y"])
+        .output("y", FP32, &["batch", "4"])
+        .bytes()
+}
+
+/// `sum = a + b` for rows of any number of columns.
+pub fn add() -> Vec<u8> {
+    Model::new()
+        .input("a", FP32, &["batch", "width"])
+        .input("b", FP32, &["batch", "width"])
+        .node("Add", &["a", "b"], &["sum"])
+        .output("sum", FP32, &["batch", "width"])
+        .bytes()
+}
+
+/// `y = x + 1` for a scalar.
+pub fn scalar() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &[])
+        .floats("one", &[], &[1.0])
+        .node("Add", &["x", "one"], &["y"])
+        .output("y", FP32, &[])
+        .bytes()
+}
+
+/// `probabilities` of three classes, and the `class`, for rows of four numbers.
+pub fn classifier() -> Vec<u8> {
+    let weights: Vec<f32> = (0..12).map(|index| (index as f32 * 0.7).sin()).collect();
+    Model::new()
+        .input("features", FP32, &["batch", "4"])
+        .floats("weights", &[4, 3], &weights)
+        .floats("bias", &[3], &[0.1, -0.2, 0.3])
+        .node("Gemm", &["features", "weights", "bias"], &["scores"])
+        .node_with("Softmax", &["scores"], &["probabilities"], &[("axis", Attribute::Int(-1))])
+        .node_with(
+            "ArgMax",
+            &["probabilities"],
+            &["class"],
+            &[("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(0))],
+        )
+        .output("probabilities", FP32, &["batch", "3"])
+        .output("class", INT64, &["batch"])
+        .bytes()
+}
+
+/// `y = x W` with a square `W` of `width` squared numbers: `4 width²` bytes of
+/// weights.
+pub fn matmul(width: usize) -> Vec<u8> {
+    let size = width.to_string();
+    Model::new()
+        .input("x", FP32, &["batch", &size])
+        .initializer(weights("w", width, width))
+        .node("MatMul", &["x", "w"], &["y"])
+        .output("y", FP32, &["batch", &size])
+        .bytes()
+}
+
+/// `layers` products of `width` by `width` matrices, one after the other: about
+/// `2 layers width³` operations for an input of `width` rows.
+pub fn slow(width: usize, layers: usize) -> Vec<u8> {
+    let size = width.to_string();
+    let mut model = Model::new().input("x", FP32, &["batch", &size]).initializer(weights("w", width, width));
+    let mut last = "x".to_owned();
+    for layer in 0..layers {
+        let next = format!("h{layer}");
+        model = model.node("MatMul", &[&last, "w"], &[&next]);
+        last = next;
+    }
+    model.node("Identity", &[&last], &["y"]).output("y", FP32, &["batch", &size]).bytes()
+}
+
+/// A small convolutional network over grey images of 12 by 12.
+pub fn cnn() -> Vec<u8> {
+    let wave =
+        |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin() * 0.5).collect::<Vec<f32>>();
+    let pool = [("kernel_shape", Attribute::Ints(vec![2, 2])), ("strides", Attribute::Ints(vec![2, 2]))];
+    let conv = [("kernel_shape", Attribute::Ints(vec![3, 3])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];
+    Model::new()
+        .input("image", FP32, &["batch", "1", "12", "12"])
+        .floats("kernel", &[4, 1, 3, 3], &wave(36, 0.37))
+        .floats("offset", &[4], &wave(4, 1.1))
+        .floats("weights", &[144, 5], &wave(720, 0.11))
+        .floats("bias", &[5], &wave(5, 0.9))
+        .node_with("Conv", &["image", "kernel", "offset"], &["c"], &conv)
+        .node("Relu", &["c"], &["r"])
+        .node_with("MaxPool", &["r"], &["p"], &pool)
+        .node_with("Flatten", &["p"], &["f"], &[("axis", Attribute::Int(1))])
+        .node("Gemm", &["f", "weights", "bias"], &["g"])
+        .node_with("Softmax", &["g"], &["probabilities"], &[("axis", Attribute::Int(1))])
+        .output("probabilities", FP32, &["batch", "5"])
+        .bytes()
+}
+
+/// Three outputs of three datatypes from one input, out of alphabetic order.
+pub fn several_outputs() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["batch", "2"])
+        .floats("zero", &[], &[0.0])
+        .node("Neg", &["x"], &["negative"])
+        .node("Greater", &["x", "zero"], &["is_positive"])
+        .node("Shape", &["x"], &["shape"])
+        .output("shape", INT64, &["2"])
+        .output("is_positive", BOOL, &["batch", "2"])
+        .output("negative", FP32, &["batch", "2"])
+        .bytes()
+}
+
+/// `difference = first - second`, declared with `second` before `first`.
+pub fn subtract() -> Vec<u8> {
+    Model::new()
+        .input("second", FP32, &["n"])
+        .input("first", FP32, &["n"])
+        .node("Sub", &["first", "second"], &["difference"])
+        .output("difference", FP32, &["n"])
+        .bytes()
+}
+
+/// Adds two inputs whose sizes nobody named.
+pub fn unnamed_sizes() -> Vec<u8> {
+    Model::new()
+        .input("a", FP32, &["?", "3"])
+        .input("b", FP32, &["?", "3"])
+        .node("Add", &["a", "b"], &["sum"])
+        .output("sum", FP32, &["?", "3"])
+        .bytes()
+}
+
+/// Each row less the mean of all rows: rows that depend on one another.
+pub fn centred_rows() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["batch", "2"])
+        .node_with("ReduceMean", &["x"], &["mean"], &[("axes", Attribute::Ints(vec![0]))])
+        .node("Sub", &["x", "mean"], &["y"])
+        .output("y", FP32, &["batch", "2"])
+        .bytes()
+}
+
+/// Softmax down the columns: rows that depend on one another.
+pub fn softmax_over_rows() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["batch", "2"])
+        .node_with("Softmax", &["x"], &["y"], &[("axis", Attribute::Int(0))])
+        .output("y", FP32, &["batch", "2"])
+        .bytes()
+}
+
+/// A recurrent network that reads one sequence, its steps along axis 0.
+pub fn recurrent() -> Vec<u8> {
+    let wave = |count: usize| (0..count).map(|i| (i as f32 * 0.3).cos() * 0.4).collect::<Vec<f32>>();
+    Model::new()
+        .input("steps", FP32, &["time", "1", "3"])
+        .floats("w", &[1, 2, 3], &wave(6))
+        .floats("r", &[1, 2, 2], &wave(4))
+        .node_with("RNN", &["steps", "w", "r"], &["all"], &[("hidden_size", Attribute::Int(2))])
+        .output("all", FP32, &["time", "1", "1", "2"])
+        .bytes()
+}
+
+/// Counts from 0 to `limit`: the size of the output is the input's value.
+pub fn range() -> Vec<u8> {
+    Model::new()
+        .input("limit", INT64, &[])
+        .ints("zero", &[], &[0])
+        .ints("one", &[], &[1])
+        .node("Range", &["zero", "limit", "one"], &["counted"])
+        .output("counted", INT64, &["n"])
+        .bytes()
+}
+
+/// The indices of what is not zero: how many there are is known after the run.
+pub fn non_zero() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["n"])
+        .node("NonZero", &["x"], &["indices"])
+        .output("indices", INT64, &["1", "found"])
+        .bytes()
+}
+
+/// `y = x + w` with the weights in the file `location` beside the model.
+pub fn external(location: &str, offset: usize, length: usize) -> Vec<u8> {
+    let mut data = raw("w", FP32, &[(length / 4) as i64], Vec::new());
+    data.data_location = 1;
+    for (key, value) in
+        [("location", location), ("offset", &offset.to_string()), ("length", &length.to_string())]
+    {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        data.external_data.push(super::proto::StringStringEntryProto { key, value });
+    }
+    let size = (length / 4).to_string();
+    Model::new()
+        .input("x", FP32, &[&size])
+        .initializer(data)
+        .node("Add", &["x", "w"], &["y"])
+        .output("y", FP32, &[&size])
+        .bytes()
+}
+
+/// A table of small, distinct numbers.
+fn weights(name: &str, rows: usize, columns: usize) -> super::proto::TensorProto {
+    let scale = 1.0 / rows as f32;
+    let values: Vec<f32> =
+        (0..rows * columns).map(|i| ((i * 31 % 101) as f32 - 50.0) * scale * 0.02).collect();
+    tensor(name, &[rows as i64, columns as i64], &values)
+}

@@ -1,0 +1,85 @@
+//! Programs and libraries of the machine that some tests need.
+
+use std::path::{Path, PathBuf};
+
+/// Whether a test without what it needs fails instead of being skipped.
+pub fn must_have_everything() -> bool {
+    std::env::var_os("SAMARA_REQUIRE_ALL").is_some() || std::env::var_os("CI").is_some()
+}
+
+/// The Python of the tests: `$SAMARA_PYTHON`, or that of the environment in
+/// `~/.cache/samara/python`. `None` says that the test is to be skipped, for a
+/// reason that is printed.
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn python() -> Option<PathBuf> {
+    let set = std::env::var_os("SAMARA_PYTHON").map(PathBuf::from);
+    let python = set.or_else(|| Some(environment()?.join("bin/python")))?;
+    present(python, "Python", "`cargo xtask fixtures` makes it, `SAMARA_PYTHON` names another")
+}
+
+/// The ONNX Runtime library: `$SAMARA_ONNXRUNTIME`, or that of the package in
+/// the tests' Python. `None` as for [`python`].
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn onnxruntime_library() -> Option<PathBuf> {
+    let advice = "`cargo xtask fixtures` installs it, `SAMARA_ONNXRUNTIME` names another";
+    let set = std::env::var_os("SAMARA_ONNXRUNTIME").map(PathBuf::from);
+    let library = set.or_else(installed_onnxruntime).unwrap_or_else(|| PathBuf::from("libonnxruntime.so"));
+    present(library, "the ONNX Runtime library", advice)
+}
+
+/// Memory of this process that is in RAM, in bytes, as Linux tells it.
+///
+/// # Panics
+/// Where there is no `/proc`.
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
+    kibibytes << 10
+}
+
+/// The `samara` program that was built with the tests, beside their own.
+///
+/// # Panics
+/// When it is not there.
+pub fn samara() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let samara = test.ancestors().nth(2).unwrap().join("samara");
+    assert!(samara.exists(), "{} is missing; run `cargo build -p samara`", samara.display());
+    samara
+}
+
+fn environment() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/samara/python"))
+}
+
+fn installed_onnxruntime() -> Option<PathBuf> {
+    let versions = environment()?.join("lib").read_dir().ok()?;
+    let folders =
+        versions.filter_map(|version| Some(version.ok()?.path().join("site-packages/onnxruntime/capi")));
+    folders.filter_map(|folder| library_in(&folder)).next()
+}
+
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let files = folder.read_dir().ok()?.filter_map(|file| Some(file.ok()?.path()));
+    files.into_iter().find(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        ["libonnxruntime.so", "libonnxruntime.1", "libonnxruntime.dylib"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    })
+}
+
+fn present(path: PathBuf, what: &str, advice: &str) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    let reason = format!("{what} is not at {}: {advice}", path.display());
+    assert!(!must_have_everything(), "{reason}");
+    eprintln!("skipped: {reason}");
+    None
+}
