@@ -1,0 +1,53 @@
+//! `samara compile`: makes a component out of a model.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::CompileArgs;
+use crate::compose;
+use crate::error::Outcome;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
+    let name = compose::stem(&args.model);
+    let request = compose::model_request(&args.model, &args.place)?;
+    let model = {
+        let _spinner = printer.spinner(format!("loading {name}"));
+        compose::pool(settings).acquire(&request.source, &request.choice, &request.options)?
+    };
+    let component = samara_engine::component_for_model(&name, model.signature())
+        .with_context(|| format!("cannot make a component out of `{}`", args.model.display()))?;
+    write(&args.out, &component)?;
+    if printer.is_json() {
+        printer.json(&serde_json::json!({
+            "component": args.out,
+            "bytes": component.len(),
+            "model": name,
+            "signature": super::inspect::signature_json(model.signature()),
+        }))?;
+        return Ok(Outcome::Done);
+    }
+    printer.step(
+        "Compiled",
+        format_args!("{} ({} bytes): {}", args.out.display(), component.len(), model.signature()),
+    );
+    printer.hint(format_args!(
+        "run it with `samara run {} --model {name}={} --input …`",
+        args.out.display(),
+        args.model.display()
+    ));
+    Ok(Outcome::Done)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.is_dir() {
+        bail!(
+            "`{}` is a folder\nhint: name the file to write, e.g. `-o {}`",
+            path.display(),
+            path.join("model.wasm").display()
+        );
+    }
+    std::fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}

@@ -1,0 +1,215 @@
+//! `samara inspect`: what a function takes, gives, needs and asks for.
+
+use anyhow::Result;
+use samara_engine::{FunctionSource, Limits, StageSource};
+use samara_nn::{ResidentModel, Signature, TensorSpec, format_shape};
+use samara_package::manifest::Capabilities;
+use serde_json::{Map, Value, json};
+use wasmparser::{Parser, Payload};
+
+use crate::args::InspectArgs;
+use crate::compose::{Loaded, What};
+use crate::error::Outcome;
+use crate::printer::{BOLD, DIM, Printer};
+use crate::settings::Settings;
+
+/// Everything there is to say about a function.
+struct Facts<'a> {
+    loaded: &'a Loaded,
+    source: &'a FunctionSource,
+    capabilities: Capabilities,
+}
+
+pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
+    let what = What::find(&args.what)?;
+    let source = what.source(&args.models, &args.place, &args.grants)?;
+    let loaded = Loaded::load(&what, source.clone(), settings, printer)?;
+    let capabilities = what.manifest().map(|manifest| manifest.capabilities.clone()).unwrap_or_default();
+    let facts = Facts { loaded: &loaded, source: &source, capabilities };
+    if printer.is_json() {
+        printer.json(&facts.as_json())?;
+    } else {
+        printer.data(&facts.as_text())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A signature as JSON: inputs and outputs with name, datatype and shape, as
+/// in the protocol's model metadata.
+pub(crate) fn signature_json(signature: &Signature) -> Value {
+    let spec = |spec: &TensorSpec| {
+        let mut entry = json!({
+            "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape,
+        });
+        if let Some(media_type) = &spec.media_type {
+            entry["media_type"] = media_type.as_str().into();
+        }
+        entry
+    };
+    let specs = |specs: &[TensorSpec]| specs.iter().map(spec).collect::<Vec<Value>>();
+    json!({ "inputs": specs(&signature.inputs), "outputs": specs(&signature.outputs) })
+}
+
+impl Facts<'_> {
+    fn as_json(&self) -> Value {
+        let function = &self.loaded.function;
+        let models: Map<String, Value> = function
+            .models()
+            .iter()
+            .map(|(name, model)| (name.clone(), self.model_json(name, model)))
+            .collect();
+        let stages: Vec<Value> = self.source.stages.iter().map(stage_json).collect();
+        json!({
+            "name": function.name(),
+            "version": Some(&self.loaded.version).filter(|version| !version.is_empty()),
+            "kind": function.kind().to_string(),
+            "signature": function.signature().map(signature_json),
+            "stages": stages,
+            "models": models,
+            "capabilities": capabilities_json(&self.capabilities),
+            "limits": limits_json(&self.source.limits),
+        })
+    }
+
+    fn model_json(&self, name: &str, model: &ResidentModel) -> Value {
+        let request = self.source.models.get(name);
+        json!({
+            "format": request.map(|request| request.source.format.name()),
+            "bytes": request.map(|request| request.source.bytes.len()),
+            "digest": model.identity(),
+            "backend": model.backend(),
+            "target": request.map(|request| request.options.target.to_string()),
+            "signature": signature_json(model.signature()),
+        })
+    }
+
+    fn as_text(&self) -> String {
+        let function = &self.loaded.function;
+        let version = &self.loaded.version;
+        let mut text = format!("{BOLD}{}{BOLD:#} {version}  {}\n", function.name(), function.kind());
+        if let Some(signature) = function.signature() {
+            text.push_str(&specs_text("inputs", &signature.inputs));
+            text.push_str(&specs_text("outputs", &signature.outputs));
+        }
+        let stages: Vec<String> = self.source.stages.iter().flat_map(stage_text).collect();
+        text.push_str(&section("stages", &stages));
+        let models: Vec<String> =
+            function.models().iter().flat_map(|(name, model)| self.model_text(name, model)).collect();
+        text.push_str(&section("models", &models));
+        text.push_str(&section("asks for", &capabilities_text(&self.capabilities)));
+        text.push_str(&section("limits", &limits_text(&self.source.limits)));
+        text
+    }
+
+    fn model_text(&self, name: &str, model: &ResidentModel) -> Vec<String> {
+        let request = self.source.models.get(name);
+        let size = request.map_or(0, |request| request.source.bytes.len());
+        let format = request.map_or("", |request| request.source.format.name());
+        vec![
+            format!("{name}  {format}, {}, by {}", size_text(size as u64), model.backend()),
+            format!("  {DIM}{}{DIM:#}", model.identity()),
+            format!("  {}", model.signature()),
+        ]
+    }
+}
+
+fn section(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    format!("  {title}\n{lines}")
+}
+
+fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
+    let width = specs.iter().map(|spec| spec.name.chars().count()).max().unwrap_or(0);
+    let line = |spec: &TensorSpec| {
+        let media_type =
+            spec.media_type.as_deref().map(|media_type| format!("  {media_type}")).unwrap_or_default();
+        format!("{:<width$}  {}{}{media_type}", spec.name, spec.datatype, format_shape(&spec.shape))
+    };
+    section(title, &specs.iter().map(line).collect::<Vec<_>>())
+}
+
+fn stage_text(stage: &StageSource) -> Vec<String> {
+    match stage {
+        StageSource::Component { name, bytes, .. } => {
+            let imports = imports(bytes);
+            let mut lines = vec![format!("{name}  component, {}", size_text(bytes.len() as u64))];
+            lines.extend(imports.iter().map(|import| format!("  {DIM}imports {import}{DIM:#}")));
+            lines
+        }
+        StageSource::Model { name, model, .. } => vec![format!("{name}  model {model}")],
+    }
+}
+
+fn stage_json(stage: &StageSource) -> Value {
+    match stage {
+        StageSource::Component { name, bytes, .. } => json!({
+            "name": name, "component": samara_engine::sha256(bytes), "bytes": bytes.len(), "imports": imports(bytes),
+        }),
+        StageSource::Model { name, model, .. } => json!({ "name": name, "model": model }),
+    }
+}
+
+/// The interfaces that a component imports. The engine has checked the bytes.
+fn imports(component: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                names.extend(section.into_iter().flatten().map(|import| import.name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn capabilities_json(capabilities: &Capabilities) -> Value {
+    let directories: Vec<Value> = capabilities
+        .directories
+        .iter()
+        .map(|wanted| json!({ "host": wanted.host, "guest": wanted.guest, "writable": wanted.writable }))
+        .collect();
+    json!({ "http": capabilities.http, "directories": directories, "environment": capabilities.environment })
+}
+
+fn capabilities_text(capabilities: &Capabilities) -> Vec<String> {
+    let http = capabilities.http.iter().map(|host| format!("HTTP requests to {host}"));
+    let directories = capabilities.directories.iter().map(|wanted| {
+        let mode = if wanted.writable { "read and write" } else { "read" };
+        format!("directory {} as {}, to {mode}", wanted.host.display(), wanted.guest)
+    });
+    let environment = capabilities.environment.iter().map(|name| format!("environment variable {name}"));
+    http.chain(directories).chain(environment).collect()
+}
+
+fn limits_json(limits: &Limits) -> Value {
+    json!({
+        "memory": limits.memory,
+        "table": limits.table_elements,
+        "tensor_memory": limits.tensor_memory,
+        "output": limits.output,
+        "deadline_ms": limits.deadline.as_millis() as u64,
+    })
+}
+
+fn limits_text(limits: &Limits) -> Vec<String> {
+    vec![
+        format!("memory {}, table {} elements", size_text(limits.memory), limits.table_elements),
+        format!("tensors {}, output {}", size_text(limits.tensor_memory), size_text(limits.output)),
+        format!("deadline {:?}", limits.deadline),
+    ]
+}
+
+fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

@@ -1,0 +1,213 @@
+//! `samara new`: writes a project that builds and runs as it comes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use include_dir::{Dir, DirEntry, include_dir};
+use samara_package::manifest::parse_function_name;
+
+use crate::args::{NewArgs, Template};
+use crate::error::{Outcome, Usage};
+use crate::input::read_bytes;
+use crate::printer::Printer;
+
+static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/templates");
+static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/rust");
+static SDK_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/rust-macros");
+static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/wit");
+
+/// The model of a project that is given none.
+static MODEL: &[u8] = include_bytes!("../../assets/model.onnx");
+const MODEL_FILE: &str = "model.onnx";
+/// Where a project keeps the SDK, seen from its root.
+const SDK_FOLDER: &str = "sdk";
+
+pub(crate) fn run(args: &NewArgs, printer: &Printer) -> Result<Outcome> {
+    let name = project_name(&args.name)?;
+    let template = template(args)?;
+    let model = args.model.as_deref().map(read_model).transpose()?;
+    if args.name.exists() {
+        bail!("`{}` exists already\nhint: choose another name, or remove it first", args.name.display());
+    }
+    write_whole(&args.name, |folder| match template {
+        Template::Rust => write_rust(folder, &name),
+        Template::Model => write_model(folder, &name, model.as_deref().unwrap_or(MODEL)),
+    })?;
+    tell(args, &name, template, printer)?;
+    Ok(Outcome::Done)
+}
+
+fn project_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    parse_function_name(name)
+        .map_err(|reason| anyhow::anyhow!("`{}` is no name for a function: {reason}", path.display()))
+}
+
+fn template(args: &NewArgs) -> Result<Template> {
+    match (args.template, &args.model) {
+        (Some(Template::Rust), Some(_)) => {
+            let usage = "`--model` starts a project from a model alone; leave `--template rust` away";
+            Err(Usage(usage.to_owned()).into())
+        }
+        (Some(template), _) => Ok(template),
+        (None, Some(_)) => Ok(Template::Model),
+        (None, None) => Ok(Template::Rust),
+    }
+}
+
+fn read_model(path: &Path) -> Result<Vec<u8>> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if samara_nn::Format::from_extension(extension).is_none() {
+        bail!("`{}` is no model that samara reads; it reads ONNX files (`.onnx`)", path.display());
+    }
+    read_bytes(path)
+}
+
+/// Fills a folder under a name of its own and only then gives it its real one,
+/// so that a project is there whole or not at all.
+fn write_whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let unfinished = beside(folder);
+    let written = fs::create_dir_all(&unfinished)
+        .with_context(|| format!("cannot make the folder `{}`", unfinished.display()))
+        .and_then(|()| fill(&unfinished))
+        .and_then(|()| {
+            fs::rename(&unfinished, folder)
+                .with_context(|| format!("cannot make the folder `{}`", folder.display()))
+        });
+    if written.is_err() {
+        // What is left is nobody's project; the error that counts is the first.
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    written
+}
+
+fn beside(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+fn write_rust(folder: &Path, name: &str) -> Result<()> {
+    write_template(folder, "rust", name)?;
+    let sdk = folder.join(SDK_FOLDER);
+    for (part, files) in [("rust", &SDK), ("rust-macros", &SDK_MACROS), ("wit", &WIT)] {
+        write_files(&sdk.join(part), files, Path::new(""), &|content| content.to_vec())?;
+    }
+    Ok(())
+}
+
+fn write_model(folder: &Path, name: &str, model: &[u8]) -> Result<()> {
+    write_template(folder, "model", name)?;
+    write_file(&folder.join(MODEL_FILE), model)
+}
+
+fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {
+    let files =
+        TEMPLATES.get_dir(template).with_context(|| format!("this build has no template `{template}`"))?;
+    let fill = |content: &[u8]| match std::str::from_utf8(content) {
+        Ok(text) => {
+            text.replace("{{name}}", name).replace("{{sdk}}", &format!("{SDK_FOLDER}/rust")).into_bytes()
+        }
+        Err(_) => content.to_vec(),
+    };
+    write_files(folder, files, Path::new(template), &fill)
+}
+
+/// Writes embedded files; `root` is cut off their paths.
+fn write_files(folder: &Path, files: &Dir<'_>, root: &Path, fill: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<()> {
+    for entry in files.entries() {
+        match entry {
+            DirEntry::Dir(dir) => write_files(folder, dir, root, fill)?,
+            DirEntry::File(file) => {
+                let inside = file.path().strip_prefix(root).unwrap_or(file.path());
+                write_file(&folder.join(real_path(inside)), &fill(file.contents()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The path that a template's file has in a project: `dot-` stands for a
+/// leading dot, and a final `.tmpl` goes.
+fn real_path(inside: &Path) -> PathBuf {
+    let part = |part: std::path::Component<'_>| {
+        let part = part.as_os_str().to_string_lossy().into_owned();
+        let part = part.strip_suffix(".tmpl").map(str::to_owned).unwrap_or(part);
+        part.strip_prefix("dot-").map(|rest| format!(".{rest}")).unwrap_or(part)
+    };
+    inside.components().map(part).collect()
+}
+
+fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, content));
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn tell(args: &NewArgs, name: &str, template: Template, printer: &Printer) -> Result<()> {
+    let folder = args.name.display();
+    if printer.is_json() {
+        return printer.json(&serde_json::json!({ "function": name, "folder": args.name }));
+    }
+    printer.step("Created", format_args!("`{name}` in `{folder}`"));
+    printer.text("\nNext:");
+    match template {
+        Template::Rust => {
+            printer
+                .text(format_args!("  samara run {folder}     # builds it and calls it with its first test"));
+            printer.text(format_args!("  samara test {folder}    # runs its tests"));
+            printer.text(format_args!("  {folder}/src/lib.rs     # the function"));
+        }
+        Template::Model => {
+            printer.text(format_args!("  samara inspect {folder}     # what it takes and gives"));
+            match args.model {
+                Some(_) => printer.text(format_args!("  samara run {folder} --input …")),
+                None => printer.text(format_args!("  samara run {folder} --input 1,2,3")),
+            }
+            printer
+                .text(format_args!("  {folder}/{MODEL_FILE}         # the model; put your own in its place"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_names_become_real_ones() {
+        assert_eq!(real_path(Path::new("dot-cargo/config.toml")), Path::new(".cargo/config.toml"));
+        assert_eq!(real_path(Path::new("Cargo.toml.tmpl")), Path::new("Cargo.toml"));
+        assert_eq!(real_path(Path::new("src/lib.rs")), Path::new("src/lib.rs"));
+    }
+
+    #[test]
+    fn a_failed_project_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("f");
+        let error = write_whole(&project, |folder| {
+            write_file(&folder.join("a/b"), b"content")?;
+            bail!("no more")
+        });
+        assert_eq!(error.unwrap_err().to_string(), "no more");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn every_template_is_a_project_with_a_sound_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        for template in [Template::Rust, Template::Model] {
+            let project = folder.path().join(format!("{template:?}").to_lowercase());
+            write_whole(&project, |folder| match template {
+                Template::Rust => write_rust(folder, "my-fn"),
+                Template::Model => write_model(folder, "my-fn", MODEL),
+            })
+            .unwrap();
+            let manifest = samara_package::Manifest::load(&project).unwrap();
+            assert_eq!(manifest.function.name, "my-fn");
+        }
+        assert!(folder.path().join("rust/sdk/wit/function.wit").is_file());
+        let manifest = fs::read_to_string(folder.path().join("rust/Cargo.toml")).unwrap();
+        assert!(!manifest.contains("{{"), "{manifest}");
+    }
+}

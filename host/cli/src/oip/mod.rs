@@ -1,0 +1,15 @@
+//! The JSON of the Open Inference Protocol: requests in, responses out.
+//!
+//! Two things go beyond the protocol's text, both in ways that are in use:
+//! a BYTES tensor with the parameter `"content_type": "base64"` carries its
+//! elements in base64, which is how bytes that are no UTF-8 text travel, and
+//! floats that JSON cannot write are the strings `"NaN"`, `"Infinity"` and
+//! `"-Infinity"`.
+
+mod data;
+mod request;
+mod response;
+
+pub(crate) use data::parse_values;
+pub(crate) use request::{Request, parse_request, parse_tensors};
+pub(crate) use response::{Parameters, Response};

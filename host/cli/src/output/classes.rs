@@ -1,0 +1,73 @@
+//! Class probabilities as a bar chart.
+
+use samara_nn::{Datatype, Tensor};
+
+use super::values::Values;
+use crate::printer::GREEN;
+
+/// How many classes are shown.
+const TOP: usize = 10;
+/// Rows of a batch that are shown.
+const ROWS: usize = 4;
+const WIDTH: f64 = 30.0;
+const CLASSES: std::ops::RangeInclusive<usize> = 2..=1000;
+/// How far the sum of a row may be from 1.
+const SUM_TOLERANCE: f64 = 1e-3;
+/// Eighths of a cell, from none to seven.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/// The chart, where the tensor holds probabilities: floats from 0 to 1 whose
+/// last axis has 2 to 1000 classes and sums to 1.
+pub(crate) fn bars(tensor: &Tensor) -> Option<Vec<String>> {
+    let classes = tensor.shape().last().copied().filter(|classes| CLASSES.contains(classes))?;
+    if !matches!(tensor.datatype(), Datatype::Fp32 | Datatype::Fp64) || tensor.is_empty() {
+        return None;
+    }
+    let values = Values::of(tensor).floats();
+    let mut rows = values.chunks(classes);
+    if !rows.clone().all(is_distribution) {
+        return None;
+    }
+    let batch = values.len() / classes;
+    if batch == 1 {
+        return rows.next().map(chart);
+    }
+    let mut lines = Vec::new();
+    for (index, row) in rows.take(ROWS).enumerate() {
+        lines.push(format!("row {index}"));
+        lines.extend(chart(row).into_iter().map(|line| format!("  {line}")));
+    }
+    if batch > ROWS {
+        lines.push(format!("… and {} more rows", batch - ROWS));
+    }
+    Some(lines)
+}
+
+fn is_distribution(row: &[f64]) -> bool {
+    row.iter().all(|value| (0.0..=1.0 + SUM_TOLERANCE).contains(value))
+        && (row.iter().sum::<f64>() - 1.0).abs() < SUM_TOLERANCE
+}
+
+fn chart(row: &[f64]) -> Vec<String> {
+    let mut ranked: Vec<(usize, f64)> = row.iter().copied().enumerate().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let shown = &ranked[..TOP.min(ranked.len())];
+    let width = shown.iter().map(|(class, _)| class.to_string().len()).max().unwrap_or(1);
+    let line = |&(class, probability): &(usize, f64)| {
+        let bar = bar(probability);
+        let percent = format!("{:.2}%", probability * 100.0);
+        let line = format!("{class:>width$}  {percent:>7}  {GREEN}{bar}{GREEN:#}");
+        if bar.is_empty() { format!("{class:>width$}  {percent:>7}") } else { line }
+    };
+    let mut lines: Vec<String> = shown.iter().map(line).collect();
+    if ranked.len() > TOP {
+        let rest: f64 = ranked[TOP..].iter().map(|(_, probability)| probability).sum();
+        lines.push(format!("… and {} more classes with {:.2}% together", ranked.len() - TOP, rest * 100.0));
+    }
+    lines
+}
+
+fn bar(probability: f64) -> String {
+    let eighths = (probability * WIDTH * 8.0).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}

@@ -1,0 +1,93 @@
+//! Tensors for people: small ones whole, big ones in numbers about them,
+//! class probabilities as bars.
+
+mod classes;
+mod summary;
+mod text;
+mod values;
+
+use samara_nn::{Datatype, NamedTensor, Tensor, format_shape};
+
+use crate::printer::{BOLD, DIM};
+
+/// Tensors with more elements than this are summarised.
+const WHOLE: usize = 128;
+
+/// The lines that show tensors, styled.
+pub(crate) fn tensors(tensors: &[NamedTensor]) -> String {
+    let width = tensors.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    tensors.iter().map(|(name, tensor)| show(name, tensor, width)).collect()
+}
+
+/// How a datatype and shape are written for people, e.g. `FP32[1,10]`.
+pub(crate) fn type_of(tensor: &Tensor) -> String {
+    format!("{}{}", tensor.datatype(), format_shape(tensor.shape()))
+}
+
+/// Every element of a tensor that holds no strings.
+pub(crate) fn element_texts(tensor: &Tensor) -> Vec<String> {
+    let values = values::Values::of(tensor);
+    (0..values.len()).map(|index| values.text(index)).collect()
+}
+
+fn show(name: &str, tensor: &Tensor, width: usize) -> String {
+    let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+    let name = text::printable(name);
+    let head = format!("{BOLD}{name}{BOLD:#}{padding}  {DIM}{}{DIM:#}", type_of(tensor));
+    match body(tensor) {
+        Body::Inline(value) => format!("{head}  {value}\n"),
+        Body::Lines(lines) => {
+            let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+            format!("{head}\n{lines}")
+        }
+    }
+}
+
+/// What stands beside or below the name.
+enum Body {
+    Inline(String),
+    Lines(Vec<String>),
+}
+
+fn body(tensor: &Tensor) -> Body {
+    if tensor.datatype() == Datatype::Bytes {
+        return text::strings(tensor);
+    }
+    if let Some(lines) = classes::bars(tensor) {
+        return Body::Lines(lines);
+    }
+    let values = values::Values::of(tensor);
+    match tensor.len() {
+        0 => Body::Inline("no elements".to_owned()),
+        1 => Body::Inline(values.text(0)),
+        count if count <= WHOLE => whole(tensor.shape(), &values),
+        _ => Body::Lines(summary::lines(&values)),
+    }
+}
+
+/// Every element, a row per line.
+fn whole(shape: &[usize], values: &values::Values) -> Body {
+    let texts: Vec<String> = (0..values.len()).map(|index| values.text(index)).collect();
+    let row = shape.last().copied().unwrap_or(1).max(1);
+    if texts.len() == row {
+        return Body::Inline(format!("[{}]", texts.join(", ")));
+    }
+    let width = texts.iter().map(String::len).max().unwrap_or(0);
+    let aligned = |row: &[String]| {
+        let cells: Vec<String> = row.iter().map(|text| format!("{text:>width$}")).collect();
+        format!("[{}]", cells.join(", "))
+    };
+    // A line between the planes of tensors of more than two axes.
+    let plane = shape.iter().rev().nth(1).copied().unwrap_or(1).max(1);
+    let mut lines = Vec::new();
+    for (index, cells) in texts.chunks(row).enumerate() {
+        if index > 0 && index % plane == 0 {
+            lines.push(String::new());
+        }
+        lines.push(aligned(cells));
+    }
+    Body::Lines(lines)
+}
+
+#[cfg(test)]
+mod tests;

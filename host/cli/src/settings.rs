@@ -1,0 +1,44 @@
+//! What the global flags come down to.
+
+use crate::args::{Color, Format, GlobalArgs};
+use crate::store::Store;
+
+/// The settings of this process.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub format: Format,
+    pub verbosity: Verbosity,
+    pub color: anstream::ColorChoice,
+    /// `None` where the user has no data directory and names none.
+    pub store: Option<Store>,
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    /// Errors only.
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+impl Settings {
+    pub(crate) fn new(args: &GlobalArgs) -> Self {
+        let verbosity = match (args.quiet, args.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let color = match args.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        let store = args.store.clone().map(Store::at).or_else(Store::of_user);
+        Self { format: args.output, verbosity, color, store }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+}
