@@ -1,0 +1,33 @@
+//! `cargo xtask test` and `cargo xtask bench`.
+
+use anyhow::Result;
+
+use crate::shell::{cargo, run as finish, step, succeeds};
+use crate::{fixtures, guests};
+
+/// Makes what the tests need and runs them all; `arguments` go to the runner.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    guests::build_all()?;
+    fixtures::make()?;
+    step("building samara");
+    finish(cargo().args(["build", "--package", "samara"]))?;
+    step("running the tests");
+    // nextest runs the tests of all crates side by side; cargo alone does too, a crate at a time.
+    let runner: &[&str] = match succeeds(cargo().args(["nextest", "--version"])) {
+        true => &["nextest", "run", "--workspace"],
+        false => &["test", "--workspace", "--lib", "--bins", "--tests"],
+    };
+    finish(cargo().args(runner).args(arguments).env("SAMARA_GUESTS_READY", "1"))?;
+    step("running the examples in the documentation");
+    finish(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// Runs the benchmarks against their rivals, all built for release.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    guests::build_all()?;
+    fixtures::make()?;
+    step("building for release");
+    finish(cargo().args(["build", "--release", "--package", "samara", "--package", "samara-benches"]))?;
+    step("running the benchmarks");
+    finish(cargo().args(["run", "--release", "--package", "samara-benches", "--"]).args(arguments))
+}

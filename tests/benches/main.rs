@@ -1,0 +1,38 @@
+//! Samara's timings. Each is measured beside something else in the same run and
+//! printed with the ratio between them: absolute times are of this machine and
+//! this moment only.
+//!
+//! `cargo xtask bench [calls] [loads] [process] [memory]` builds what is needed
+//! and runs the named ones, or all.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
+
+mod calls;
+mod function;
+mod loads;
+mod memory;
+mod process;
+mod stats;
+
+use anyhow::{Result, bail};
+
+type Bench = (&'static str, fn() -> Result<()>);
+
+const BENCHES: [Bench; 4] =
+    [("calls", calls::run), ("loads", loads::run), ("process", process::run), ("memory", memory::run)];
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = wanted.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
+        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("no benchmark is called `{unknown}`; there are {}", known.join(", "));
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("warning: this build is not optimised; use `cargo xtask bench`");
+    }
+    for (name, run) in BENCHES {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            run()?;
+        }
+    }
+    Ok(())
+}
