@@ -1,6 +1,7 @@
 //! ONNX models on the CPU by ONNX Runtime, a library that is loaded when it is
 //! first asked for.
 
+mod arena;
 mod library;
 mod tensors;
 
@@ -19,6 +20,7 @@ use samara_nn::{
 
 use crate::onnx::{Outline, quote};
 use crate::stack::on_large_stack;
+use arena::Arena;
 use library::{Library, Loaded};
 
 const NAME: &str = "onnxruntime";
@@ -117,7 +119,7 @@ impl Model for OnnxRuntimeModel {
             None => self.opener.open()?,
         };
         let input_names = self.signature.inputs.iter().map(|spec| spec.name.clone()).collect();
-        let memory = ReleaseUnused(self.opener.library.clone());
+        let memory = ReleaseUnused(self.opener.library.arena.clone());
         let model = self.opener.source.name.clone();
         Ok(Box::new(OnnxRuntimeSession { model, input_names, native, _memory: memory }))
     }
@@ -170,7 +172,7 @@ struct OnnxRuntimeSession {
 }
 
 /// Has memory given back when it is dropped.
-struct ReleaseUnused(Loaded);
+struct ReleaseUnused(Arena);
 
 impl Drop for ReleaseUnused {
     fn drop(&mut self) {
@@ -262,12 +264,18 @@ fn refused(source: &ModelSource, error: &ort::Error) -> Error {
 
 /// A run that asked for more than the memory limit leaves.
 fn out_of_memory(model: &str, message: &str) -> Option<Error> {
-    let (place, numbers) = message.split_once("Available memory of ")?;
-    let mut numbers = numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
-    let (limit, size) = (numbers.next()?, numbers.next()?);
-    let node = place.split_once("Name:'").and_then(|(_, rest)| rest.split_once('\''));
+    let node = message.split_once("Name:'").and_then(|(_, rest)| rest.split_once('\''));
     let node = node.map_or(String::new(), |(name, _)| format!(" that node {} asks for", quote(name)));
-    Some(Error::TooLarge { model: model.to_owned(), what: format!("the memory in bytes{node}"), size, limit })
+    let (size, limit) = if message.contains("storage size overflowed") {
+        (u64::MAX, isize::MAX as u64)
+    } else {
+        let (_, numbers) = message.split_once("Available memory of ")?;
+        let mut numbers = numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
+        let limit = numbers.next()?;
+        (numbers.next()?, limit)
+    };
+    let what = format!("the memory in bytes{node}");
+    Some(Error::TooLarge { model: model.to_owned(), what, size, limit })
 }
 
 fn unsupported(source: &ModelSource, reason: String) -> Error {

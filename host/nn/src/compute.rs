@@ -41,6 +41,11 @@ impl Compute {
         self.most_threads
     }
 
+    /// Jobs that wait for a thread now.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().jobs.len()
+    }
+
     /// Queues a job. An idle thread takes it at once.
     ///
     /// # Errors

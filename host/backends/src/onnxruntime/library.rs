@@ -5,9 +5,10 @@ use std::ffi::{CStr, OsStr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ort::AsPointer;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+
+use super::arena::Arena;
 
 /// The library as one backend looks for it.
 pub(super) struct Library {
@@ -20,6 +21,7 @@ pub(super) struct Library {
 #[derive(Clone)]
 pub(super) struct Loaded {
     pub environment: Environment,
+    pub arena: Arena,
     pub version: String,
     pub path: PathBuf,
 }
@@ -33,15 +35,6 @@ impl Library {
     pub(super) fn get(&self) -> Result<&Loaded, String> {
         let answer = self.answer.get_or_init(|| load(&locate(&self.candidates)?, self.memory_limit));
         answer.as_ref().map_err(String::clone)
-    }
-}
-
-impl Loaded {
-    /// Gives memory back that no session uses any more. The arena that all
-    /// sessions share would keep it for the next one.
-    pub(super) fn release_unused(&self) {
-        // What cannot be given back is used again by other models.
-        let _ = shrink(&self.environment);
     }
 }
 
@@ -107,7 +100,8 @@ fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
     let loaded = std::panic::catch_unwind(|| start(&path, memory_limit)).unwrap_or_else(|_| {
         Err(format!("`{}` (version {version}) does not behave like ONNX Runtime", path.display()))
     });
-    let loaded = Loaded { environment: loaded?, version, path };
+    let (environment, arena) = loaded?;
+    let loaded = Loaded { environment, arena, version, path };
     *slot = Some(loaded.clone());
     Ok(loaded)
 }
@@ -142,7 +136,7 @@ fn version(path: &Path) -> Result<String, String> {
     Ok(version)
 }
 
-fn start(path: &Path, memory_limit: Option<u64>) -> Result<Environment, String> {
+fn start(path: &Path, memory_limit: Option<u64>) -> Result<(Environment, Arena), String> {
     let builder = ort::init_from(path).map_err(|error| error.to_string())?;
     // What goes wrong is in the errors that calls return; the library's own log
     // would only repeat it on stderr.
@@ -151,69 +145,8 @@ fn start(path: &Path, memory_limit: Option<u64>) -> Result<Environment, String> 
     let fails = |error: ort::Error| format!("`{}` does not start: {}", path.display(), error.message());
     let environment = environment.map_err(fails)?;
     environment.set_log_level(LogLevel::Error);
-    if let Some(limit) = memory_limit {
-        limit_memory(&environment, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(fails)?;
-    }
-    Ok(environment)
-}
-
-/// Gives the environment one arena of at most `limit` bytes, from which all
-/// sessions that ask for it take their memory, weights included.
-fn limit_memory(environment: &Environment, limit: usize) -> ort::Result<()> {
-    use ort::sys::{OrtAllocatorType, OrtMemType};
-    let api = ort::api();
-    let (keys, values) = ([c"max_mem".as_ptr()], [limit]);
-    let (mut config, mut memory) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the arrays hold the one entry that is announced, and the library
-    // copies them before it returns.
-    ok(unsafe { (api.CreateArenaCfgV2)(keys.as_ptr(), values.as_ptr(), keys.len(), &mut config) })?;
-    let kind = (OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault);
-    // SAFETY: `memory` is a place for the one pointer that is written.
-    let registered = ok(unsafe { (api.CreateCpuMemoryInfo)(kind.0, kind.1, &mut memory) }).and_then(|()| {
-        // SAFETY: all three were made above by this library, and the environment
-        // guards its allocators with a lock of its own.
-        ok(unsafe { (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory, config) })
-    });
-    // SAFETY: the environment has copied what it needs, and nobody else holds
-    // these two, of which the library ignores one that is null.
-    unsafe {
-        (api.ReleaseMemoryInfo)(memory);
-        (api.ReleaseArenaCfg)(config);
-    }
-    registered
-}
-
-fn shrink(environment: &Environment) -> ort::Result<()> {
-    use ort::sys::{OrtAllocatorType, OrtMemType};
-    let api = ort::api();
-    let (mut memory, mut arena) = (std::ptr::null_mut(), std::ptr::null_mut());
-    let kind = (OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault);
-    // SAFETY: `memory` is a place for the one pointer that is written.
-    ok(unsafe { (api.CreateCpuMemoryInfo)(kind.0, kind.1, &mut memory) })?;
-    // SAFETY: the environment and `memory` are the library's own, and `arena` is
-    // a place for the one pointer that is written.
-    let found = ok(unsafe { (api.GetSharedAllocator)(environment.ptr().cast_mut(), memory, &mut arena) });
-    // SAFETY: `memory` was made above and nobody else holds it.
-    unsafe { (api.ReleaseMemoryInfo)(memory) };
-    found?;
-    if arena.is_null() {
-        return Ok(());
-    }
-    // SAFETY: the environment keeps the arena for the life of the process, its
-    // table says in `version` how far it goes, and the arena has a lock.
-    match unsafe { ((*arena).version >= SHRINK_SINCE).then_some((*arena).Shrink).flatten() } {
-        // SAFETY: this is the arena's own function.
-        Some(shrink) => ok(unsafe { shrink(arena) }),
-        None => Ok(()),
-    }
-}
-
-/// The first version whose allocators can give memory back.
-const SHRINK_SINCE: u32 = 25;
-
-fn ok(status: ort::sys::OrtStatusPtr) -> ort::Result<()> {
-    // SAFETY: the status comes straight from a call of the library.
-    unsafe { ort::Error::result_from_status(status) }
+    let arena = Arena::new(&environment, memory_limit).map_err(fails)?;
+    Ok((environment, arena))
 }
 
 #[cfg(test)]
