@@ -1,10 +1,12 @@
 //! Holds the repository to its own plan: which crate may depend on which, which
 //! crates may name an engine, and how large a file may get.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use serde_json::Value;
 
 /// Every crate of the workspace that is shipped, and the others that it may
 /// depend on.
@@ -40,18 +42,17 @@ const LARGEST_FILE: usize = 800;
 
 #[test]
 fn crates_depend_in_one_direction() {
-    let metadata = metadata();
-    let workspace: BTreeSet<&str> =
-        metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
+    let packages = workspace_packages();
+    let workspace: BTreeSet<&str> = packages.iter().map(|package| text(&package["name"])).collect();
     let allowed: BTreeMap<&str, &[&str]> = MAY_DEPEND_ON.into_iter().collect();
     let planned: BTreeSet<&str> = allowed.keys().copied().chain(UNBOUND).collect();
     assert_eq!(workspace, planned, "the plan names every crate, and no other");
-    for package in metadata.workspace_packages() {
-        let Some(allowed) = allowed.get(package.name.as_str()) else { continue };
-        for dependency in &package.dependencies {
-            let is_ours = workspace.contains(dependency.name.as_str());
-            if is_ours && dependency.kind == DependencyKind::Normal {
-                let (from, to) = (&package.name, dependency.name.as_str());
+    for package in &packages {
+        let Some(allowed) = allowed.get(text(&package["name"])) else { continue };
+        for dependency in list(&package["dependencies"]) {
+            let (from, to) = (text(&package["name"]), text(&dependency["name"]));
+            // A normal dependency has no kind.
+            if workspace.contains(to) && dependency["kind"].is_null() {
                 assert!(allowed.contains(&to), "{from} may not depend on {to}");
             }
         }
@@ -60,12 +61,11 @@ fn crates_depend_in_one_direction() {
 
 #[test]
 fn only_its_owner_names_an_engine() {
-    let metadata = metadata();
-    for package in metadata.workspace_packages() {
-        for dependency in &package.dependencies {
-            let owner = OWNERS.iter().find(|(library, _)| *library == dependency.name);
+    for package in workspace_packages() {
+        for dependency in list(&package["dependencies"]) {
+            let owner = OWNERS.iter().find(|(library, _)| *library == text(&dependency["name"]));
             if let Some((library, owner)) = owner {
-                assert_eq!(package.name.as_str(), *owner, "only {owner} may name {library}");
+                assert_eq!(text(&package["name"]), *owner, "only {owner} may name {library}");
             }
         }
     }
@@ -73,22 +73,9 @@ fn only_its_owner_names_an_engine() {
 
 #[test]
 fn the_contract_reaches_no_engine_and_no_protocol() {
-    let metadata = metadata();
-    let resolve = metadata.resolve.as_ref().unwrap();
-    let name = |id| metadata[id].name.as_str();
-    let mut waiting: Vec<_> =
-        resolve.nodes.iter().filter(|node| name(&node.id) == "samara-nn").map(|node| &node.id).collect();
-    let mut reached = BTreeSet::new();
-    while let Some(id) = waiting.pop() {
-        let Some(node) = resolve.nodes.iter().find(|node| &node.id == id) else { continue };
-        for dependency in &node.deps {
-            let is_normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
-            if is_normal && reached.insert(name(&dependency.pkg)) {
-                waiting.push(&dependency.pkg);
-            }
-        }
-    }
-    assert!(reached.contains("bytes"), "the walk found nothing");
+    let tree = cargo(&["tree", "--package", "samara-nn", "--edges", "normal,build", "--prefix", "none"]);
+    let reached: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(reached.contains("bytes"), "the walk found nothing: {tree}");
     for foreign in FOREIGN_TO_NN {
         assert!(!reached.contains(foreign), "samara-nn reaches {foreign}");
     }
@@ -106,12 +93,26 @@ fn files_say_what_they_are_and_stay_readable() {
     }
 }
 
-fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .other_options(vec!["--offline".into()])
-        .exec()
-        .unwrap()
+/// The workspace's packages, as `cargo metadata` tells of them.
+fn workspace_packages() -> Vec<Value> {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).unwrap();
+    list(&metadata["packages"]).to_vec()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo).current_dir(root()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 fn root() -> &'static Path {

@@ -35,7 +35,10 @@ pub(crate) fn run() -> Result<()> {
     let mut through: Vec<Vec<Duration>> = vec![Vec::new(); functions.len()];
     for round in 0..=ROUNDS {
         let inputs = [vector(64)?];
-        let each = repeat(|| Ok(drop(resident.run_blocking(&inputs, &RunContext::default())?)))?;
+        let each = repeat(|| {
+            resident.run_blocking(&inputs, &RunContext::default())?;
+            Ok(())
+        })?;
         let mut measured = Vec::new();
         for (_, function, _) in functions {
             measured.push(repeat(|| call(&bench, function))?);

@@ -25,7 +25,9 @@ pub(crate) fn run() -> Result<()> {
     let mut first = 0;
     for instances in [1, 10, 100] {
         let (release, gate) = mpsc::channel::<()>();
-        bench.compute.submit(move || drop(gate.recv()))?;
+        bench.compute.submit(move || {
+            let _ = gate.recv();
+        })?;
         let resident = bench.runtime.block_on(async {
             let calls: Vec<_> = (0..instances)
                 .map(|_| {

@@ -50,7 +50,11 @@ fn resident_with(
     compute: &Compute,
 ) -> u64 {
     let (release, gate) = mpsc::channel::<()>();
-    compute.submit(move || drop(gate.recv())).unwrap();
+    compute
+        .submit(move || {
+            let _ = gate.recv();
+        })
+        .unwrap();
     runtime.block_on(async {
         let calls: Vec<_> = (0..instances)
             .map(|_| {

@@ -11,8 +11,18 @@ fn problems(args: &str, item: &str) -> Vec<(String, String)> {
     let args: TokenStream = args.parse().unwrap();
     let mut item: ItemFn = syn::parse_str(item).unwrap();
     let Err(error) = parse::function(args, &mut item) else { return Vec::new() };
-    let pair = |error: syn::Error| (error.span().source_text().unwrap_or_default(), error.to_string());
-    error.into_iter().map(pair).collect()
+    error.into_iter().map(|error| (source_text(&error), error.to_string())).collect()
+}
+
+#[cfg(feature = "span-tests")]
+fn source_text(error: &syn::Error) -> String {
+    error.span().source_text().unwrap_or_default()
+}
+
+/// Without the feature, spans know no text.
+#[cfg(not(feature = "span-tests"))]
+fn source_text(_: &syn::Error) -> String {
+    String::new()
 }
 
 /// The only problem.
@@ -26,7 +36,9 @@ fn problem(args: &str, item: &str) -> (String, String) {
 fn refused(args: &str, item: &str, at: &str, message: &str) {
     let (place, said) = problem(args, item);
     assert!(said.contains(message), "{said}");
-    assert_eq!(place, at, "{said}");
+    if cfg!(feature = "span-tests") {
+        assert_eq!(place, at, "{said}");
+    }
 }
 
 #[test]
@@ -109,7 +121,10 @@ fn words_that_do_not_exist() {
 fn all_problems_of_a_signature_come_at_once() {
     let found = problems("what", "async fn f<T>((a, b): (T, T), c: &T) -> T { a }");
     let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
-    assert_eq!(places, ["(a, b)", "&T", "async", "T", "what"]);
+    if cfg!(feature = "span-tests") {
+        assert_eq!(places, ["(a, b)", "&T", "async", "T", "what"]);
+    }
+    assert_eq!(places.len(), 5);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Models that a function runs through `wasi:nn`.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use crate::function::{from_host, into_host};
 use crate::host::{self, ErrorCode, ExecutionTarget, Graph, GraphEncoding, GraphExecutionContext, NnError};
@@ -20,8 +22,23 @@ use crate::{Error, ErrorKind, IntoTensors, Result, Tensors};
 /// # Ok(()) }
 /// ```
 pub fn model(name: &str) -> Result<Model> {
+    let opened = OPENED
+        .with_borrow(|opened| opened.iter().find(|(known, _)| known == name).map(|(_, model)| model.clone()));
+    if let Some(model) = opened {
+        return Ok(model);
+    }
     let place = format!("model `{name}`");
-    Model::ready(host::load_by_name(name), place)
+    let model = Model::ready(host::load_by_name(name), place)?;
+    if cfg!(target_arch = "wasm32") {
+        OPENED.with_borrow_mut(|opened| opened.push((name.to_owned(), model.clone())));
+    }
+    Ok(model)
+}
+
+thread_local! {
+    /// The named models that this instance has opened: what it is granted does
+    /// not change while it lives. Stand-ins of native tests come and go.
+    static OPENED: RefCell<Vec<(String, Model)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The file format of a model.
@@ -56,8 +73,13 @@ pub enum Target {
     Tpu,
 }
 
-/// A model that is ready to run.
+/// A model that is ready to run. Clones share it.
+#[derive(Clone)]
 pub struct Model {
+    opened: Rc<Opened>,
+}
+
+struct Opened {
     place: String,
     context: GraphExecutionContext,
 }
@@ -87,13 +109,14 @@ impl Model {
     }
 
     fn compute(&self, inputs: Tensors) -> Result<Tensors> {
-        let outputs = self.context.compute(into_host(inputs)?);
-        Ok(from_host(outputs.map_err(|error| from_nn(&error, &self.place))?, &[]))
+        let Opened { place, context } = &*self.opened;
+        let outputs = context.compute(into_host(inputs)?);
+        Ok(from_host(outputs.map_err(|error| from_nn(&error, place))?, &[]))
     }
 
     fn ready(graph: Result<Graph, NnError>, place: String) -> Result<Model> {
         match graph.and_then(|graph| graph.init_execution_context()) {
-            Ok(context) => Ok(Model { place, context }),
+            Ok(context) => Ok(Model { opened: Rc::new(Opened { place, context }) }),
             Err(error) => Err(from_nn(&error, &place)),
         }
     }
@@ -101,7 +124,7 @@ impl Model {
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Model({})", self.place)
+        write!(f, "Model({})", self.opened.place)
     }
 }
 

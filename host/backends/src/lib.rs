@@ -7,6 +7,10 @@
 
 mod memory;
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
+#[cfg_attr(
+    not(all(feature = "onnxruntime", feature = "tract")),
+    allow(dead_code, reason = "each engine uses another part of it")
+)]
 mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
@@ -67,20 +71,31 @@ pub enum Preference {
 
 /// The backends of this build, in the order in which `auto` tries them.
 pub fn registry(options: &RegistryOptions) -> BackendRegistry {
-    #[cfg_attr(
-        not(any(feature = "onnxruntime", feature = "tract")),
-        expect(unused_mut, reason = "a build without engines has none to add")
-    )]
-    let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
-    #[cfg(feature = "onnxruntime")]
-    backends.push(Arc::new(OnnxRuntime::new(
-        options.onnxruntime_libraries.clone(),
-        options.onnxruntime_memory_limit,
-    )));
-    #[cfg(feature = "tract")]
-    backends.push(Arc::new(Tract::new(options.tensor_limit)));
+    let backends = [onnxruntime_backend(options), tract_backend(options)];
+    let mut backends: Vec<Arc<dyn Backend>> = backends.into_iter().flatten().collect();
     if options.prefer == Preference::Startup {
         backends.sort_by_key(|backend| backend.name() != "tract");
     }
     BackendRegistry::new(backends)
+}
+
+#[cfg(feature = "onnxruntime")]
+fn onnxruntime_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    let libraries = options.onnxruntime_libraries.clone();
+    Some(Arc::new(OnnxRuntime::new(libraries, options.onnxruntime_memory_limit)))
+}
+
+#[cfg(not(feature = "onnxruntime"))]
+fn onnxruntime_backend(_: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    None
+}
+
+#[cfg(feature = "tract")]
+fn tract_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    Some(Arc::new(Tract::new(options.tensor_limit)))
+}
+
+#[cfg(not(feature = "tract"))]
+fn tract_backend(_: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    None
 }

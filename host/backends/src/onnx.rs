@@ -96,9 +96,10 @@ impl<'a> Outline<'a> {
 
     /// The inputs that a caller gives: those without an initialiser.
     pub(crate) fn free_inputs(&self) -> impl Iterator<Item = &ValueInfo<'a>> {
-        self.graph.inputs.iter().filter(|input| {
-            !self.graph.initializers.iter().any(|initializer| initializer.name == input.name)
-        })
+        self.graph
+            .inputs
+            .iter()
+            .filter(|input| !self.graph.initializers.iter().any(|initializer| initializer.name == input.name))
     }
 
     /// The version of the default operator set, 0 when the model names none.
@@ -200,7 +201,8 @@ fn read_model(bytes: &[u8]) -> Result<Outline<'_>, Problem> {
     for field in Fields::new(bytes) {
         match field? {
             (7, value) => {
-                if graph.replace(read_graph(value.bytes(7)?, 0)?).is_some() {
+                let earlier = graph.replace(read_graph(value.bytes(7)?, 0)?);
+                if earlier.is_some() {
                     return Err(Problem::Twice("graph"));
                 }
             }

@@ -48,10 +48,7 @@ impl Backend for OnnxRuntime {
         match self.library.get() {
             Ok(loaded) => Probe::Available {
                 version: loaded.version.clone(),
-                devices: vec![Device {
-                    target: Target::Cpu,
-                    description: std::env::consts::ARCH.to_owned(),
-                }],
+                devices: vec![Device { target: Target::Cpu, description: std::env::consts::ARCH.to_owned() }],
                 origin: loaded.path.display().to_string(),
             },
             Err(reason) => Probe::Unavailable { reason },
@@ -137,7 +134,8 @@ struct Opener {
 impl Opener {
     fn open(&self) -> Result<NativeSession> {
         on_large_stack(NAME, || {
-            let native = self.configure().and_then(|mut builder| builder.commit_from_memory(&self.source.bytes));
+            let native =
+                self.configure().and_then(|mut builder| builder.commit_from_memory(&self.source.bytes));
             native.map_err(|error| refused(&self.source, &error))
         })
     }
@@ -205,12 +203,15 @@ impl Session for OnnxRuntimeSession {
         });
         let outputs = self.native.run_with_options(&values[..], &*options).map_err(|error| {
             let stopped = context.check(started).err();
-            stopped.or_else(|| out_of_memory(model, error.message())).unwrap_or_else(|| failed(words(error.message())))
+            stopped
+                .or_else(|| out_of_memory(model, error.message()))
+                .unwrap_or_else(|| failed(words(error.message())))
         })?;
         outputs
             .iter()
             .map(|(name, value)| {
-                tensors::from_native(&value).map_err(|reason| failed(format!("output {}: {reason}", quote(name))))
+                tensors::from_native(&value)
+                    .map_err(|reason| failed(format!("output {}: {reason}", quote(name))))
             })
             .collect()
     }
@@ -222,9 +223,8 @@ fn signature(source: &ModelSource, outline: &Outline<'_>, native: &NativeSession
         let spec = spec(source, outlet)?;
         // No axes is what the library also says where it does not know.
         let declared = outline.graph.outputs.iter().find(|output| output.name == outlet.name());
-        let declares_shape = declared.is_some_and(|output| {
-            output.tensor.as_ref().is_some_and(|tensor| tensor.shape.is_some())
-        });
+        let declares_shape = declared
+            .is_some_and(|output| output.tensor.as_ref().is_some_and(|tensor| tensor.shape.is_some()));
         if spec.shape.is_empty() && !declares_shape {
             let name = quote(outlet.name());
             return Err(unsupported(
@@ -253,9 +253,10 @@ fn spec(source: &ModelSource, outlet: &Outlet) -> Result<TensorSpec> {
 fn refused(source: &ModelSource, error: &ort::Error) -> Error {
     use ort::ErrorCode::{InvalidGraph, InvalidProtobuf};
     let message = error.message();
-    let lacks_operator = ["is not a registered function/op", "No Op registered for", "Could not find an implementation"]
-        .iter()
-        .any(|words| message.contains(words));
+    let lacks_operator =
+        ["is not a registered function/op", "No Op registered for", "Could not find an implementation"]
+            .iter()
+            .any(|words| message.contains(words));
     if !lacks_operator && matches!(error.code(), InvalidGraph | InvalidProtobuf) {
         return Error::InvalidModel { model: source.name.clone(), backend: NAME, reason: words(message) };
     }
@@ -270,7 +271,8 @@ fn out_of_memory(model: &str, message: &str) -> Option<Error> {
         (u64::MAX, isize::MAX as u64)
     } else {
         let (_, numbers) = message.split_once("Available memory of ")?;
-        let mut numbers = numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
+        let mut numbers =
+            numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
         let limit = numbers.next()?;
         (numbers.next()?, limit)
     };
@@ -286,7 +288,8 @@ fn unsupported(source: &ModelSource, reason: String) -> Error {
 /// source with which some begin.
 fn words(message: &str) -> String {
     const MOST: usize = 600;
-    let message = if message.starts_with('/') { after_signature(message).unwrap_or(message) } else { message };
+    let message =
+        if message.starts_with('/') { after_signature(message).unwrap_or(message) } else { message };
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -325,7 +328,8 @@ mod tests {
 
     #[test]
     fn messages_lose_the_place_in_the_source() {
-        let message = "/src/load.h:46 void check(const map<string, int (*)()>&,\n bool) the model is  too new";
+        let message =
+            "/src/load.h:46 void check(const map<string, int (*)()>&,\n bool) the model is  too new";
         assert_eq!(words(message), "the model is too new");
         assert_eq!(words("no such\nfile (sorry)"), "no such file (sorry)");
         assert_eq!(words("/only/a/path"), "/only/a/path");

@@ -13,8 +13,8 @@ mod tensors;
 use std::sync::Arc;
 
 use samara_nn::{
-    Backend, Batching, Device, Footprint, Format, LoadOptions, Model, ModelSource, Probe, Result,
-    Session, Signature, Target,
+    Backend, Batching, Device, Footprint, Format, LoadOptions, Model, ModelSource, Probe, Result, Session,
+    Signature, Target,
 };
 
 use crate::onnx::Outline;

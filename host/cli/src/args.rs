@@ -145,6 +145,9 @@ pub(crate) struct RunArgs {
     /// Folder with `samara.toml`, component (`.wasm`) or model (`.onnx`)
     #[arg(default_value = ".")]
     pub what: String,
+    /// Arguments of a command
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
     /// A value for an input, see below
     #[arg(short, long = "input", value_name = "[NAME=]VALUE")]
     pub inputs: Vec<InputArg>,
@@ -155,9 +158,6 @@ pub(crate) struct RunArgs {
     pub place: PlaceArgs,
     #[command(flatten)]
     pub grants: GrantArgs,
-    /// Arguments of a command
-    #[arg(last = true, value_name = "ARGS")]
-    pub args: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

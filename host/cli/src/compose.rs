@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -13,7 +14,8 @@ use samara_engine::{
     Reuse, StageSource,
 };
 use samara_nn::{
-    BackendRegistry, Choice, Compute, Format, LoadOptions, ModelSource, NamedTensor, Pool, Target,
+    BackendRegistry, Choice, Compute, Format, LoadOptions, ModelSource, NamedTensor, Pool, ResidentModel,
+    Target,
 };
 use samara_package::Manifest;
 use samara_package::manifest::{self, StageRun};
@@ -32,6 +34,9 @@ pub(crate) const ONNXRUNTIME_VARIABLE: &str = "SAMARA_ONNXRUNTIME";
 
 /// Calls that may wait for a compute thread; one-shot commands make few.
 const QUEUE: usize = 64;
+
+/// A smaller model computes for less time than a second thread takes to start.
+const SMALL_MODEL: usize = 1 << 20;
 
 /// What a user names to run or look at.
 #[derive(Debug)]
@@ -169,17 +174,27 @@ impl Loaded {
         printer: &Printer,
     ) -> Result<Self> {
         let _spinner = printer.spinner(format!("loading {}", source.name));
+        let pool = Arc::new(pool(settings));
+        let early = load_early(&pool, &source);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let host = host(settings, source.stages.len())?;
-        let function = runtime.block_on(Function::load(&host, source))?;
+        let host = host(settings, pool, source.stages.len())?;
+        let function = runtime.block_on(Function::load(&host, source));
+        drop(early);
+        let function = function?;
         for warning in &function.load_report().warnings {
             printer.warn(warning);
         }
         let version = what.manifest().map_or("", |manifest| &manifest.function.version).to_owned();
         Ok(Self { function, version, runtime })
+    }
+
+    /// Leaves everything standing, for a process that ends now: the system
+    /// takes it all back faster than it could be taken down.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
     }
 
     /// Calls the function once.
@@ -229,12 +244,24 @@ pub(crate) fn onnxruntime_libraries(store: Option<&Store>) -> Vec<PathBuf> {
     let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(&name)));
     let stored = store.map(|store| store.libraries().join(&name));
-    beside.into_iter().chain(stored).collect()
+    let versioned = store.map(|store| versioned_libraries(&store.libraries(), &name)).unwrap_or_default();
+    beside.into_iter().chain(stored).chain(versioned).collect()
 }
 
 /// A file's name without its extension.
 pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Libraries that carry a version behind their name, as `libonnxruntime.so.1`
+/// does, the newest name first.
+fn versioned_libraries(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let matching =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{name}.")));
+    let mut libraries: Vec<PathBuf> = matching.map(|entry| entry.path()).collect();
+    libraries.sort_by(|a, b| b.cmp(a));
+    libraries
 }
 
 fn not_there(text: &str) -> anyhow::Error {
@@ -251,10 +278,21 @@ fn not_there(text: &str) -> anyhow::Error {
     anyhow::anyhow!("`{text}` does not exist")
 }
 
-fn host(settings: &Settings, stages: usize) -> Result<Host> {
+/// Starts loading the models while the sandbox is still being set up; the
+/// function then finds them in the pool. What goes wrong here is met again, and
+/// told, when the function asks for the model.
+fn load_early(pool: &Arc<Pool>, source: &FunctionSource) -> Vec<JoinHandle<Option<Arc<ResidentModel>>>> {
+    let load = |request: &ModelRequest| {
+        let (pool, request) = (Arc::clone(pool), request.clone());
+        std::thread::spawn(move || pool.acquire(&request.source, &request.choice, &request.options).ok())
+    };
+    source.models.values().map(load).collect()
+}
+
+fn host(settings: &Settings, models: Arc<Pool>, stages: usize) -> Result<Host> {
     let options = HostOptions {
         code_cache: settings.store.as_ref().map(Store::code),
-        models: Arc::new(pool(settings)),
+        models,
         // One call at a time takes one instance per stage.
         instances: u32::try_from(stages.max(1)).context("too many stages")?,
     };
@@ -328,7 +366,7 @@ fn request(name: &str, path: &Path, place: &PlaceArgs, options: &ModelOptions) -
     let choice = place.backend.as_deref().map_or_else(|| options.choice.clone(), Choice::from);
     let options = LoadOptions {
         target: place.target.unwrap_or(options.target),
-        threads: options.threads.unwrap_or_else(threads),
+        threads: options.threads.unwrap_or_else(|| threads_for(source.bytes.len())),
     };
     Ok(ModelRequest { source, choice, options })
 }
@@ -350,6 +388,16 @@ fn reuse(manifest: &Manifest) -> Reuse {
     }
 }
 
+/// Threads for one run of a model of this many bytes.
+fn threads_for(bytes: usize) -> usize {
+    match bytes < SMALL_MODEL {
+        true => 1,
+        false => threads(),
+    }
+}
+
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    // Asking the system reads a dozen files on Linux.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

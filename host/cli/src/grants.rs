@@ -48,8 +48,14 @@ pub(crate) fn resolve(args: &GrantArgs, requested: Option<&Capabilities>, folder
 }
 
 /// Tells what is asked for and not granted, and the flags that would.
-pub(crate) fn tell_missing(requested: &Capabilities, grants: &Grants, name: &str, printer: &Printer) {
-    let missing = missing_flags(requested, grants);
+pub(crate) fn tell_missing(
+    requested: &Capabilities,
+    folder: &Path,
+    grants: &Grants,
+    name: &str,
+    printer: &Printer,
+) {
+    let missing = missing_flags(requested, folder, grants);
     if missing.is_empty() {
         return;
     }
@@ -60,7 +66,7 @@ pub(crate) fn tell_missing(requested: &Capabilities, grants: &Grants, name: &str
     printer.hint("`--allow-all-requested` grants all that the manifest asks for");
 }
 
-fn missing_flags(requested: &Capabilities, grants: &Grants) -> Vec<String> {
+fn missing_flags(requested: &Capabilities, folder: &Path, grants: &Grants) -> Vec<String> {
     let http = requested.http.iter().filter(|host| !grants.http_hosts.contains(host));
     let environment = requested
         .environment
@@ -73,7 +79,7 @@ fn missing_flags(requested: &Capabilities, grants: &Grants) -> Vec<String> {
     let http = http.map(|host| format!("--allow-http {host}"));
     let directories = directories.map(|wanted| {
         let mode = if wanted.writable { ":rw" } else { "" };
-        format!("--allow-dir {}::{}{mode}", wanted.host.display(), wanted.guest)
+        format!("--allow-dir {}::{}{mode}", folder.join(&wanted.host).display(), wanted.guest)
     });
     let environment = environment.map(|name| format!("--allow-env {name}"));
     http.chain(directories).chain(environment).collect()
@@ -124,8 +130,8 @@ mod tests {
         let grants = resolve(&GrantArgs::default(), Some(&requested()), here()).unwrap();
         assert_eq!(grants, Grants::default());
         assert_eq!(
-            missing_flags(&requested(), &grants),
-            ["--allow-http api.example.com", "--allow-dir src::/data:rw", "--allow-env SAMARA_TEST_UNSET"]
+            missing_flags(&requested(), Path::new("f"), &grants),
+            ["--allow-http api.example.com", "--allow-dir f/src::/data:rw", "--allow-env SAMARA_TEST_UNSET"]
         );
     }
 

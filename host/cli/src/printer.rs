@@ -73,6 +73,16 @@ impl Printer {
         self.data(&text)
     }
 
+    /// Writes a value to standard output as JSON on one line.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(value)?;
+        text.push('\n');
+        self.data(&text)
+    }
+
     /// Something done, e.g. `Building digits`.
     pub(crate) fn step(&self, verb: &str, what: impl Display) {
         self.say(Verbosity::Normal, format_args!("{GREEN}{verb:>10}{GREEN:#} {what}\n"));

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use samara_nn::{Choice, LoadOptions, ModelSource, NamedTensor, ResidentModel, Signature, Tensor};
+use tokio::task::JoinHandle;
+use wasmtime::component::Component;
 
 use crate::error::{Error, Result};
 use crate::grants::Grants;
@@ -94,9 +96,12 @@ impl Function {
     /// [`Error`].
     pub async fn load(host: &Host, source: FunctionSource) -> Result<Self> {
         let mut report = LoadReport::default();
-        let models = Arc::new(load_models(host, &source.models, &mut report).await?);
+        // Models load on threads of their own while components compile here.
+        let loading = start_loading(host, &source.models);
+        let compiled = compile(host, &source, &mut report).await;
+        let models = Arc::new(finish_loading(loading, &mut report).await?);
         let loader = Loader { host, source: &source, models: &models };
-        let shape = loader.shape(&mut report).await?;
+        let shape = loader.shape(compiled?).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 host: host.clone(),
@@ -222,24 +227,70 @@ pub(crate) struct Deadline {
     pub(crate) given: Duration,
 }
 
-async fn load_models(
-    host: &Host,
-    requests: &BTreeMap<String, ModelRequest>,
+/// A model that is being loaded: its name, and what comes of it and how long it
+/// took.
+type Loading = (String, JoinHandle<(samara_nn::Result<Arc<ResidentModel>>, Duration)>);
+
+fn start_loading(host: &Host, requests: &BTreeMap<String, ModelRequest>) -> Vec<Loading> {
+    let start = |(name, request): (&String, &ModelRequest)| {
+        let (pool, request) = (Arc::clone(host.models()), request.clone());
+        let load = move || {
+            let started = Instant::now();
+            (pool.acquire(&request.source, &request.choice, &request.options), started.elapsed())
+        };
+        (name.clone(), tokio::task::spawn_blocking(load))
+    };
+    requests.iter().map(start).collect()
+}
+
+async fn finish_loading(
+    loading: Vec<Loading>,
     report: &mut LoadReport,
 ) -> Result<BTreeMap<String, Arc<ResidentModel>>> {
     let mut models = BTreeMap::new();
-    for (name, request) in requests {
-        let started = Instant::now();
-        let (pool, request) = (Arc::clone(host.models()), request.clone());
-        let load = move || pool.acquire(&request.source, &request.choice, &request.options);
-        let model = blocking(load).await?;
-        report.models.push((name.clone(), model.backend(), started.elapsed()));
-        models.insert(name.clone(), model);
+    for (name, load) in loading {
+        let (model, took) =
+            load.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        let model = model?;
+        report.models.push((name.clone(), model.backend(), took));
+        models.insert(name, model);
     }
     Ok(models)
 }
 
-/// Turns sources into stages.
+/// The compiled form of each component stage, in order; `None` for a model.
+async fn compile(
+    host: &Host,
+    source: &FunctionSource,
+    report: &mut LoadReport,
+) -> Result<Vec<Option<Component>>> {
+    let mut compiled = Vec::with_capacity(source.stages.len());
+    for stage in &source.stages {
+        let StageSource::Component { name, bytes, .. } = stage else {
+            compiled.push(None);
+            continue;
+        };
+        let (host, bytes, function) = (host.clone(), bytes.clone(), source.label(name));
+        let loaded =
+            blocking(move || crate::cache::load(&function, host.engine(), host.cache(), &bytes)).await?;
+        report.components.push((name.clone(), loaded.compiled));
+        report.warnings.extend(loaded.warning);
+        compiled.push(Some(loaded.component));
+    }
+    Ok(compiled)
+}
+
+impl FunctionSource {
+    /// The function's name, and in a pipeline the stage's.
+    fn label(&self, stage: &str) -> String {
+        match self.stages.len() {
+            1 => self.name.clone(),
+            _ => format!("{}/{stage}", self.name),
+        }
+    }
+}
+
+/// Turns compiled components and loaded models into stages.
 struct Loader<'a> {
     host: &'a Host,
     source: &'a FunctionSource,
@@ -247,31 +298,31 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    async fn shape(&self, report: &mut LoadReport) -> Result<Shape> {
-        let stages = &self.source.stages;
-        if let [StageSource::Component { name, bytes, .. }] = stages.as_slice() {
-            let body = self.component(name, bytes, report).await?;
-            if let Body::Entry(entry) = body {
-                return Ok(Shape::Entry(entry));
-            }
-            return self.wire(vec![self.stage(&stages[0], body)]);
-        }
-        let mut loaded = Vec::with_capacity(stages.len());
-        for stage in stages {
-            let body = match stage {
-                StageSource::Component { name, bytes, .. } => self.component(name, bytes, report).await?,
-                StageSource::Model { name, model, .. } => Body::Model(self.model(name, model)?),
+    async fn shape(&self, compiled: Vec<Option<Component>>) -> Result<Shape> {
+        let mut stages = Vec::with_capacity(compiled.len());
+        for (source, compiled) in self.source.stages.iter().zip(compiled) {
+            let body = match (source, compiled) {
+                (StageSource::Component { name, .. }, Some(component)) => {
+                    Body::link(self.host, component, self.terms(name)).await?
+                }
+                (StageSource::Component { name, .. }, None) => {
+                    return Err(self.pipeline_error(name, "it was not compiled".to_owned()));
+                }
+                (StageSource::Model { name, model, .. }, _) => Body::Model(self.model(name, model)?),
             };
-            if let Body::Entry(entry) = &body {
-                return Err(Error::WrongKind {
-                    function: self.label(stage_name(stage)),
-                    found: entry.kind().name(),
-                    asked: "a stage of a pipeline",
-                });
+            match body {
+                Body::Entry(entry) if self.source.stages.len() == 1 => return Ok(Shape::Entry(entry)),
+                Body::Entry(entry) => {
+                    return Err(Error::WrongKind {
+                        function: self.source.label(stage_name(source)),
+                        found: entry.kind().name(),
+                        asked: "a stage of a pipeline",
+                    });
+                }
+                body => stages.push(self.stage(source, body)),
             }
-            loaded.push(self.stage(stage, body));
         }
-        self.wire(loaded)
+        self.wire(stages)
     }
 
     fn wire(&self, stages: Vec<Stage>) -> Result<Shape> {
@@ -286,39 +337,28 @@ impl Loader<'_> {
             StageSource::Component { rename, .. } | StageSource::Model { rename, .. } => rename.clone(),
         };
         let name = stage_name(source);
-        Stage::new(name.to_owned(), rename, body, self.terms(name), self.source.reuse)
-    }
-
-    async fn component(&self, stage: &str, bytes: &Bytes, report: &mut LoadReport) -> Result<Body> {
-        let terms = self.terms(stage);
-        let (host, bytes) = (self.host.clone(), bytes.clone());
-        let function = terms.function.clone();
-        let loaded =
-            blocking(move || crate::cache::load(&function, host.engine(), host.cache(), &bytes)).await?;
-        report.components.push((stage.to_owned(), loaded.compiled));
-        report.warnings.extend(loaded.warning);
-        Body::link(self.host, loaded.component, terms).await
+        Stage::new(
+            name.to_owned(),
+            rename,
+            body,
+            self.terms(name),
+            self.source.reuse,
+            self.host.idle_instances(),
+        )
     }
 
     fn model(&self, stage: &str, model: &str) -> Result<Arc<ResidentModel>> {
-        self.models.get(model).cloned().ok_or_else(|| Error::Pipeline {
-            function: self.source.name.clone(),
-            stage: stage.to_owned(),
-            reason: format!("no model is called `{model}`"),
-        })
+        let missing = || self.pipeline_error(stage, format!("no model is called `{model}`"));
+        self.models.get(model).cloned().ok_or_else(missing)
     }
 
-    /// The function's name, and in a pipeline the stage's.
-    fn label(&self, stage: &str) -> String {
-        match self.source.stages.len() {
-            1 => self.source.name.clone(),
-            _ => format!("{}/{stage}", self.source.name),
-        }
+    fn pipeline_error(&self, stage: &str, reason: String) -> Error {
+        Error::Pipeline { function: self.source.name.clone(), stage: stage.to_owned(), reason }
     }
 
     fn terms(&self, stage: &str) -> Terms {
         Terms {
-            function: self.label(stage),
+            function: self.source.label(stage),
             limits: self.source.limits.clone(),
             grants: Arc::new(self.source.grants.clone()),
             models: Arc::clone(self.models),

@@ -79,6 +79,12 @@ impl Host {
         self.shared.instances
     }
 
+    /// Instances of one stage that are worth keeping: as many as can run at a
+    /// time.
+    pub(crate) fn idle_instances(&self) -> usize {
+        self.shared.models.compute_threads().max(1)
+    }
+
     /// Keeps guests interruptible for as long as the guard lives.
     pub(crate) fn interruptible(&self) -> Awake {
         self.shared.ticker.stay_awake()

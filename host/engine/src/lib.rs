@@ -37,6 +37,6 @@ pub use grants::{DirectoryGrant, Grants};
 pub use host::{Host, HostOptions};
 pub use kind::{Kind, Wasi};
 pub use limits::Limits;
-pub use output::GuestOutput;
+pub use output::{GuestOutput, Listener};
 pub use report::{CallReport, Compiled, LoadReport, ModelRun, StageReport};
 pub use reuse::Reuse;

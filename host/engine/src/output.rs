@@ -19,8 +19,11 @@ pub enum GuestOutput {
     #[default]
     Stderr,
     /// Both streams to a callback, in the pieces that the guest writes.
-    Callback(Arc<dyn Fn(&[u8]) + Send + Sync>),
+    Callback(Listener),
 }
+
+/// Hears what a guest writes.
+pub type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 impl std::fmt::Debug for GuestOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

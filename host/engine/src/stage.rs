@@ -70,8 +70,8 @@ impl Stage {
         body: Body,
         terms: Terms,
         reuse: Reuse,
+        most_idle: usize,
     ) -> Self {
-        let most_idle = std::thread::available_parallelism().map_or(1, usize::from);
         Self { name, rename, body, terms, reuse, idle: Idle::new(most_idle) }
     }
 

@@ -45,10 +45,10 @@ impl Cancellation {
     /// happened. For engines that can stop a run from another thread.
     pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) -> CancelHook<'_> {
         *self.state.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
-        if self.is_cancelled() {
-            if let Some(hook) = self.state.take_hook() {
-                hook();
-            }
+        if self.is_cancelled()
+            && let Some(hook) = self.state.take_hook()
+        {
+            hook();
         }
         CancelHook { state: &self.state }
     }

@@ -53,6 +53,10 @@ pub enum Mismatch {
         format_shape(found)
     )]
     Shape { tensor: String, expected: Vec<i64>, found: Vec<usize> },
+    #[error(
+        "tensor `{tensor}`: axis {axis} must be as long as axis {other_axis} of `{other}`, {expected}, not {found}"
+    )]
+    Unequal { tensor: String, axis: usize, found: usize, other: String, other_axis: usize, expected: usize },
     #[error("tensor `{tensor}`: {source}")]
     Malformed { tensor: String, source: TensorError },
 }

@@ -88,6 +88,11 @@ impl Pool {
         &self.backends
     }
 
+    /// The threads that models run on.
+    pub fn compute_threads(&self) -> usize {
+        self.compute.threads()
+    }
+
     /// Gives the model, loaded now if it is not there yet. Blocks while it
     /// loads; callers of the same model wait for one load.
     ///

@@ -11,6 +11,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     fixtures::make()?;
     step("building samara");
     finish(cargo().args(["build", "--package", "samara"]))?;
+    step("testing where the macro's errors point");
+    finish(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "samara-sdk-macros",
+        "--lib",
+        "--features",
+        "span-tests",
+    ]))?;
     step("running the tests");
     // nextest runs the tests of all crates side by side; cargo alone does too, a crate at a time.
     let runner: &[&str] = match succeeds(cargo().args(["nextest", "--version"])) {

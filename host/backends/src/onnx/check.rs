@@ -50,7 +50,9 @@ impl Check<'_> {
         let sizes = tensor.shape.iter().flatten();
         let long = sizes.filter(|dim| matches!(dim, Dim::Named(name) if name.len() > LONGEST_SIZE_NAME));
         if long.count() > 0 {
-            return Err(self.invalid(format!("{what} {name} names a size with more than {LONGEST_SIZE_NAME} bytes")));
+            return Err(
+                self.invalid(format!("{what} {name} names a size with more than {LONGEST_SIZE_NAME} bytes"))
+            );
         }
         Ok(())
     }
@@ -104,7 +106,8 @@ impl Check<'_> {
     /// Every name of a graph, with the node that computes it.
     fn producers<'a>(&self, graph: &Graph<'a>) -> Result<HashMap<&'a str, Option<usize>>> {
         let mut producers = HashMap::new();
-        let twice = |what: &str, name: &str| self.invalid(format!("the {what} {} is there twice", quote(name)));
+        let twice =
+            |what: &str, name: &str| self.invalid(format!("the {what} {} is there twice", quote(name)));
         for input in &graph.inputs {
             if producers.insert(input.name, None).is_some() {
                 return Err(twice("input", input.name));
@@ -120,7 +123,9 @@ impl Check<'_> {
         for (index, node) in graph.nodes.iter().enumerate() {
             for &output in node.outputs.iter().filter(|name| !name.is_empty()) {
                 if producers.insert(output, Some(index)).is_some() {
-                    return Err(self.invalid(format!("{node} computes {}, which is there already", quote(output))));
+                    return Err(
+                        self.invalid(format!("{node} computes {}, which is there already", quote(output)))
+                    );
                 }
             }
         }

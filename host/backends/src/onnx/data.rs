@@ -7,7 +7,8 @@ use super::{Data, External, quote};
 impl Data<'_> {
     /// What a sound tensor takes in memory, 0 for text.
     pub(super) fn bytes(&self) -> u64 {
-        let count = self.dims.iter().fold(1u64, |count, &dim| count.saturating_mul(u64::try_from(dim).unwrap_or(0)));
+        let count =
+            self.dims.iter().fold(1u64, |count, &dim| count.saturating_mul(u64::try_from(dim).unwrap_or(0)));
         bits(self.datatype).map_or(0, |bits| count.saturating_mul(bits).div_ceil(8))
     }
 }
@@ -26,9 +27,10 @@ pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> 
     }
     let expected = bits(data.datatype)
         .map(|bits| {
-            count.checked_mul(bits).map(|bits| bits.div_ceil(8)).ok_or_else(|| {
-                format!("its shape {:?} holds more elements than memory can", data.dims)
-            })
+            count
+                .checked_mul(bits)
+                .map(|bits| bits.div_ceil(8))
+                .ok_or_else(|| format!("its shape {:?} holds more elements than memory can", data.dims))
         })
         .transpose()?;
     if let Some(external) = &data.external {
@@ -62,17 +64,19 @@ pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> 
 ///
 /// # Errors
 /// When it would lie anywhere else, or is not there.
-pub(crate) fn resolve(location: &str, path: Option<&Path>) -> Result<PathBuf, String> {
+fn resolve(location: &str, path: Option<&Path>) -> Result<PathBuf, String> {
     let shown = quote(location);
     let path = path.ok_or_else(|| {
         format!("its data are in the file {shown}, which a model from memory may not refer to; load it from its file")
     })?;
-    let inside = Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let inside =
+        Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if location.is_empty() || !inside {
         return Err(format!("its data are in {shown}, which is not inside the model's directory"));
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unreadable = |error: std::io::Error| format!("its data are in {shown}, which cannot be read: {error}");
+    let unreadable =
+        |error: std::io::Error| format!("its data are in {shown}, which cannot be read: {error}");
     let directory = directory.canonicalize().map_err(unreadable)?;
     let file = directory.join(location).canonicalize().map_err(unreadable)?;
     if !file.starts_with(&directory) {
@@ -89,13 +93,16 @@ fn check_external(external: &External<'_>, expected: Option<u64>, path: Option<&
         return Err(format!("its data are in {shown}, which is not a file"));
     }
     let number = |text: Option<&str>, what: &str| {
-        text.map(|text| text.trim().parse::<u64>().map_err(|_| format!("its {what} {} is not a number", quote(text))))
-            .transpose()
+        text.map(|text| {
+            text.trim().parse::<u64>().map_err(|_| format!("its {what} {} is not a number", quote(text)))
+        })
+        .transpose()
     };
     let offset = number(external.offset, "offset")?.unwrap_or(0);
-    let available = metadata.len().checked_sub(offset).ok_or_else(|| {
-        format!("its data start at byte {offset} of {shown}, which has {}", metadata.len())
-    })?;
+    let available = metadata
+        .len()
+        .checked_sub(offset)
+        .ok_or_else(|| format!("its data start at byte {offset} of {shown}, which has {}", metadata.len()))?;
     let length = number(external.length, "length")?.unwrap_or(available);
     if length > available {
         return Err(format!("it claims {length} bytes of {shown}, where {available} are left"));

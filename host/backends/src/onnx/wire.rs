@@ -22,12 +22,20 @@ pub(crate) enum Value<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
     /// A field claims more bytes than there are.
-    Truncated { field: u32, claimed: u64, left: usize },
+    Truncated {
+        field: u32,
+        claimed: u64,
+        left: usize,
+    },
     /// A tag or number that protobuf does not have.
     Malformed,
     /// A field holds another kind of value than the format says.
-    WrongKind { field: u32 },
-    NotText { field: u32 },
+    WrongKind {
+        field: u32,
+    },
+    NotText {
+        field: u32,
+    },
 }
 
 impl fmt::Display for Damage {
@@ -79,7 +87,8 @@ impl<'a> Fields<'a> {
             2 => {
                 let claimed = self.varint()?;
                 let left = self.rest.len();
-                let split = usize::try_from(claimed).ok().and_then(|length| self.rest.split_at_checked(length));
+                let split =
+                    usize::try_from(claimed).ok().and_then(|length| self.rest.split_at_checked(length));
                 let (bytes, rest) = split.ok_or(Damage::Truncated { field, claimed, left })?;
                 self.rest = rest;
                 Value::Bytes(bytes)

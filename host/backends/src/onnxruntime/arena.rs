@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::AsPointer;
 use ort::environment::Environment;
-use ort::session::{RunOptions, Session};
+use ort::session::{OutputSelector, RunOptions, Session};
 use ort::sys::{OrtAllocatorType, OrtMemType, OrtStatusPtr};
 use ort::value::Tensor;
 
@@ -40,9 +40,12 @@ impl Arena {
             *sweeper = Some(builder.with_env_allocators()?.commit_from_memory(IDENTITY)?);
         }
         if let Some(session) = sweeper {
+            let number = || Tensor::from_array(([1usize], vec![0f32]));
             let mut options = RunOptions::new()?;
             options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
-            session.run_with_options(ort::inputs![Tensor::from_array(([1usize], vec![0f32]))?], &options)?;
+            // An output in the arena would hold on to the block that it lies in.
+            let options = options.with_outputs(OutputSelector::default().preallocate("y", number()?));
+            session.run_with_options(ort::inputs![number()?], &options)?;
         }
         Ok(())
     }
@@ -55,10 +58,13 @@ const IDENTITY: &[u8] = b"\x08\x08:7\n\x10\n\x01x\x12\x01y\"\x08Identity\x12\x01
 /// Registers the arena; a `limit` of 0 is none.
 fn register(environment: &Environment, limit: usize) -> ort::Result<()> {
     let api = ort::api();
-    let (keys, values) = ([c"max_mem".as_ptr()], [limit]);
+    // Growing by as much as is asked for, and not by powers of two, leaves no
+    // first block that is never given back.
+    let keys = [c"max_mem".as_ptr(), c"arena_extend_strategy".as_ptr()];
+    let values = [limit, SAME_AS_REQUESTED];
     let (mut config, mut memory) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the arrays hold the one entry that is announced, and the library
-    // copies it before it returns.
+    // SAFETY: the arrays hold the entries that are announced, and the library
+    // copies them before it returns.
     ok(unsafe { (api.CreateArenaCfgV2)(keys.as_ptr(), values.as_ptr(), keys.len(), &mut config) })?;
     let (arena, default) = (OrtAllocatorType::OrtArenaAllocator, OrtMemType::OrtMemTypeDefault);
     // SAFETY: `memory` is a place for the one pointer that is written.
@@ -75,6 +81,9 @@ fn register(environment: &Environment, limit: usize) -> ort::Result<()> {
     }
     registered
 }
+
+/// The library's number for it.
+const SAME_AS_REQUESTED: usize = 1;
 
 fn ok(status: OrtStatusPtr) -> ort::Result<()> {
     // SAFETY: the status comes straight from a call of the library.

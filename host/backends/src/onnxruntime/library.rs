@@ -41,14 +41,18 @@ impl Library {
 /// The library that this process has loaded.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
-const ADVICE: &str = "install it with `pip install onnxruntime`, or put the library where samara looks for it";
+const ADVICE: &str = "the PyPI package `onnxruntime` carries it in `onnxruntime/capi`; copy it to one of these places, or set `SAMARA_ONNXRUNTIME` to its path";
 
 fn locate(candidates: &[PathBuf]) -> Result<PathBuf, String> {
     if candidates.is_empty() {
         return Err(format!("no place to look for the ONNX Runtime library is configured; {ADVICE}"));
     }
     let found = candidates.iter().find_map(|candidate| {
-        if candidate.is_dir() { in_directory(candidate) } else { candidate.is_file().then(|| candidate.clone()) }
+        if candidate.is_dir() {
+            in_directory(candidate)
+        } else {
+            candidate.is_file().then(|| candidate.clone())
+        }
     });
     found.ok_or_else(|| {
         let places: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
@@ -61,7 +65,9 @@ fn locate(candidates: &[PathBuf]) -> Result<PathBuf, String> {
 fn in_directory(directory: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(directory).ok()?;
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter(|path| path.file_name().is_some_and(is_library) && path.is_file()).max_by_key(|path| version_in_name(path))
+    files
+        .filter(|path| path.file_name().is_some_and(is_library) && path.is_file())
+        .max_by_key(|path| version_in_name(path))
 }
 
 fn is_library(name: &OsStr) -> bool {
@@ -84,7 +90,8 @@ fn version_in_name(path: &Path) -> Vec<u32> {
 }
 
 fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
-    let path = path.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let path =
+        path.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = &*slot {
         if loaded.path == path {
@@ -157,7 +164,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn the_newest_library_of_a_directory_is_found() {
         let directory = tempfile::tempdir().unwrap();
-        let names = ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"];
+        let names =
+            ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"];
         for name in names {
             std::fs::write(directory.path().join(name), "").unwrap();
         }
@@ -168,7 +176,11 @@ mod tests {
     #[test]
     fn a_missing_library_is_an_answer_that_says_where_it_was_looked_for() {
         let reason = Library::new(vec!["/nowhere/x.so".into()], None).get().err().unwrap();
-        assert!(reason.contains("`/nowhere/x.so`") && reason.contains("pip install onnxruntime"), "{reason}");
+        assert!(
+            reason.contains("`/nowhere/x.so`")
+                && reason.contains("the PyPI package `onnxruntime` carries it"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::{InferenceModel, SymbolValues, TVec, TractResult, TypedModel};
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact, InferenceModelPatch, InferenceNode, InferenceOp};
 use tract_onnx::tract_hir::internal::{
-    DatumType, EvalContext, EvalOp, IntoTValue, Op, OpState, OutletId, SessionId, StaticName, Symbol, TValue, TractError,
-    TypedFact, TypedOp, Validation, format_err, tensor0,
+    DatumType, EvalContext, EvalOp, IntoTValue, Op, OpState, OutletId, SessionId, StaticName, Symbol, TValue,
+    TractError, TypedFact, TypedOp, Validation, format_err, tensor0,
 };
 
 use super::sizes::range_bytes;
@@ -66,7 +66,8 @@ type Facts = TVec<InferenceFact>;
 impl Guarded {
     fn check(&self, inputs: &Facts, outputs: &Facts) -> TractResult<()> {
         for output in outputs {
-            if let (Some(datatype), Some(shape)) = (output.datum_type.concretize(), output.shape.concretize()) {
+            if let (Some(datatype), Some(shape)) = (output.datum_type.concretize(), output.shape.concretize())
+            {
                 let sizes: Option<Vec<i64>> = shape.iter().map(|size| size.as_i64()).collect();
                 if let Some(sizes) = sizes {
                     let bytes = sizes.iter().try_fold(datatype.size_of() as u64, |bytes, &size| {
@@ -102,7 +103,8 @@ impl Guarded {
         }
         let sizes = shape.try_as_plain_ram()?.as_slice::<i64>()?;
         if sizes.iter().any(|&size| i32::try_from(size).is_err()) {
-            let product = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size.unsigned_abs()));
+            let product =
+                sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size.unsigned_abs()));
             self.allow(product.unwrap_or(u64::MAX).max(self.limit.saturating_add(1)))?;
         }
         Ok(())

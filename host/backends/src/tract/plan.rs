@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use samara_nn::{ModelSource, Result};
 use tract_onnx::prelude::TypedRunnableModel;
 
-use super::prepare;
 use super::sizes::Sizes;
+use super::{NAME, prepare};
+use crate::stack::on_large_stack;
 
 /// A model that is ready to run.
 pub(super) struct Plan {
@@ -49,7 +50,8 @@ impl PerShape {
         if let Some(plan) = self.recall(shapes) {
             return Ok(plan);
         }
-        let plan = Arc::new(prepare::for_shapes(&self.source, shapes, self.threads, self.tensor_limit)?);
+        let prepare = || prepare::for_shapes(&self.source, shapes, self.threads, self.tensor_limit);
+        let plan = Arc::new(on_large_stack(NAME, prepare)?);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.truncate(MOST_PLANS - 1);
         plans.insert(0, (shapes.to_vec(), Arc::clone(&plan)));

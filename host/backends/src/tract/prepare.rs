@@ -4,23 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use samara_nn::{
-    ANY_SIZE, Batching, Datatype, Error, Footprint, ModelSource, Result, Signature, TensorSpec,
-};
+use samara_nn::{ANY_SIZE, Batching, Datatype, Error, Footprint, ModelSource, Result, Signature, TensorSpec};
 use tract_linalg::multithread::Executor;
 use tract_onnx::Onnx;
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Framework, InferenceModel, InferenceModelExt, RunOptions, SymbolScope, TDim, TractResult, TypedModel,
+    Framework, InferenceModel, InferenceModelExt, RunOptions, TDim, TractResult, TypedModel,
     TypedRunnableModel,
 };
-use tract_onnx::tract_hir::infer::{Factoid, InferenceFact, ShapeFactoid};
+use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, TypedFact, bail, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
-use super::error::refused;
+use super::error::{refused, words};
 use super::plan::{PerShape, Plan, Plans};
 use super::sizes::Sizes;
 use super::{NAME, TractModel, guard, rows, tensors};
@@ -71,9 +69,11 @@ pub(super) fn prepare(
     check_datatypes(source, outline)?;
     let name: Arc<str> = source.name.as_str().into();
     let mut first_error = None;
-    for attempt in attempts(outline) {
-        let typed = parse(source, attempt.value_info, tensor_limit)
-            .and_then(|model| typed(with_symbols(model, attempt.shared_batch)?));
+    // What the file says of inner tensors helps, unless it contradicts what is
+    // inferred from open sizes.
+    let attempts: &[bool] = if is_dynamic(outline) { &[true, false] } else { &[true] };
+    for &value_info in attempts {
+        let typed = parse(source, value_info, tensor_limit).and_then(|model| typed(with_symbols(model)?));
         let planned = typed.and_then(|typed| {
             let interface = outputs(&typed, outline)?;
             let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
@@ -87,7 +87,7 @@ pub(super) fn prepare(
             }
             Err(error) => {
                 let error = refused(source, error);
-                if matches!(error, Error::TooLarge { .. }) {
+                if matches!(error, Error::InvalidModel { .. } | Error::TooLarge { .. }) {
                     return Err(error);
                 }
                 first_error.get_or_insert(error);
@@ -134,28 +134,6 @@ fn framework() -> &'static Onnx {
     })
 }
 
-/// One way to name the sizes that a model leaves open.
-struct Attempt {
-    /// The unnamed first axes of all inputs have one common size.
-    shared_batch: bool,
-    /// What the file says of inner tensors is taken into account.
-    value_info: bool,
-}
-
-fn attempts(outline: &Outline<'_>) -> Vec<Attempt> {
-    let leading = outline.free_inputs().filter_map(|input| input.tensor.as_ref()?.shape.as_ref()?.first());
-    let several = leading.filter(|&&dim| dim == Dim::Unknown).count() > 1;
-    let mut attempts = vec![Attempt { shared_batch: false, value_info: true }];
-    if is_dynamic(outline) {
-        attempts.push(Attempt { shared_batch: false, value_info: false });
-    }
-    if several {
-        attempts.insert(0, Attempt { shared_batch: true, value_info: true });
-        attempts.insert(1, Attempt { shared_batch: true, value_info: false });
-    }
-    attempts
-}
-
 fn is_dynamic(outline: &Outline<'_>) -> bool {
     outline.free_inputs().flat_map(|input| shape(input)).any(|size| size == ANY_SIZE)
 }
@@ -176,8 +154,9 @@ fn inputs(outline: &Outline<'_>) -> Vec<TensorSpec> {
 fn outputs(typed: &TypedModel, outline: &Outline<'_>) -> TractResult<Vec<TensorSpec>> {
     let specs = outline.graph.outputs.iter().enumerate().map(|(index, output)| {
         let fact = typed.output_fact(index)?;
-        let datatype = tensors::datatype(fact.datum_type)
-            .ok_or_else(|| format_err!("output {} has tract's type {:?}", quote(output.name), fact.datum_type))?;
+        let datatype = tensors::datatype(fact.datum_type).ok_or_else(|| {
+            format_err!("output {} has tract's type {:?}", quote(output.name), fact.datum_type)
+        })?;
         let sizes: Vec<i64> = fact.shape.iter().map(|size| size.as_i64().unwrap_or(ANY_SIZE)).collect();
         Ok(TensorSpec::new(output.name, datatype, sizes))
     });
@@ -197,7 +176,10 @@ fn check_datatypes(source: &ModelSource, outline: &Outline<'_>) -> Result<()> {
 }
 
 fn parse(source: &ModelSource, value_info: bool, tensor_limit: u64) -> TractResult<InferenceModel> {
-    let proto: ModelProto = framework().proto_model_for_read(&mut &source.bytes[..])?;
+    let proto: ModelProto = framework().proto_model_for_read(&mut &source.bytes[..]).map_err(|error| {
+        let reason = words(&error);
+        Error::InvalidModel { model: source.name.clone(), backend: NAME, reason }
+    })?;
     let directory = match source.path.as_deref().map(|path| path.parent().unwrap_or(Path::new(""))) {
         None => None,
         Some(directory) => {
@@ -214,23 +196,16 @@ fn parse(source: &ModelSource, value_info: bool, tensor_limit: u64) -> TractResu
 }
 
 /// Names every size that the inputs leave open.
-fn with_symbols(mut model: InferenceModel, shared_batch: bool) -> TractResult<InferenceModel> {
-    let batch = TDim::from(model.symbols.new_with_prefix("batch"));
+fn with_symbols(mut model: InferenceModel) -> TractResult<InferenceModel> {
     for index in 0..model.inputs.len() {
         let fact = model.input_fact(index)?.clone();
-        let named = name_sizes(&fact, &model.symbols, shared_batch.then_some(&batch))?;
-        model.set_input_fact(index, named)?;
+        let sizes = fact.shape.dims().map(|size| {
+            size.concretize().unwrap_or_else(|| TDim::from(model.symbols.new_with_prefix("size")))
+        });
+        let shape = ShapeFactoid::from(sizes.collect::<Vec<TDim>>());
+        model.set_input_fact(index, fact.with_shape(shape))?;
     }
     Ok(model)
-}
-
-fn name_sizes(fact: &InferenceFact, symbols: &SymbolScope, batch: Option<&TDim>) -> TractResult<InferenceFact> {
-    let sizes = fact.shape.dims().enumerate().map(|(axis, size)| match (size.concretize(), batch) {
-        (Some(size), _) => size,
-        (None, Some(batch)) if axis == 0 => batch.clone(),
-        (None, _) => TDim::from(symbols.new_with_prefix("size")),
-    });
-    Ok(fact.clone().with_shape(ShapeFactoid::from(sizes.collect::<Vec<TDim>>())))
 }
 
 /// Gives the inputs these shapes, and the sizes that they name these values.
@@ -315,15 +290,21 @@ fn per_shape(
         declared.iter().map(|shape| shape.iter().enumerate().map(concrete).collect()).collect()
     };
     let probe = |shapes: &[Vec<usize>]| -> Option<(Vec<TensorSpec>, Footprint, Plan)> {
-        let typed = parse(source, false, tensor_limit).and_then(|model| typed(with_shapes(model, shapes)?)).ok()?;
+        let typed =
+            parse(source, false, tensor_limit).and_then(|model| typed(with_shapes(model, shapes)?)).ok()?;
         let outputs = outputs(&typed, outline).ok()?;
         let (name, footprint) = (source.name.as_str().into(), footprint(&typed));
         Some((outputs, footprint, plan(typed, &name, threads, tensor_limit).ok()?))
     };
-    // Sizes for the axes after the first that small, middling and image models take.
-    let (other, (mut outputs, footprint, first_plan)) =
-        [1, 16, 224].into_iter().find_map(|other| Some((other, probe(&with(1, other))?)))?;
-    let (larger, ..) = probe(&with(3, other))?;
+    // Sizes for the axes after the first that small, middling and image models
+    // take, and for the first: one row, or an even number.
+    let tried = [1, 16, 224].into_iter().flat_map(|other| [(1, 3, other), (2, 4, other)]);
+    let (shapes, (mut outputs, footprint, first_plan), (larger, ..)) =
+        tried.into_iter().find_map(|(few, more, other)| {
+            let shapes = with(few, other);
+            let found = probe(&shapes)?;
+            Some((shapes, found, probe(&with(more, other))?))
+        })?;
     for (output, larger) in outputs.iter_mut().zip(larger) {
         for (size, other) in output.shape.iter_mut().zip(larger.shape) {
             if *size != other {
@@ -333,7 +314,7 @@ fn per_shape(
     }
     let name = source.name.as_str().into();
     let signature = Signature { inputs: inputs(outline), outputs };
-    let plans = Mutex::new(vec![(with(1, other), Arc::new(first_plan))]);
+    let plans = Mutex::new(vec![(shapes, Arc::new(first_plan))]);
     let plans = Plans::PerShape(PerShape { source: source.clone(), threads, tensor_limit, plans });
     let batching = Batching::None;
     Some(TractModel { name, signature, footprint, batching, plans: Arc::new(plans) })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use samara_nn::{Error, Mismatch, Result, RunContext, Session, Tensor};
-use tract_onnx::prelude::{TVec, TractResult, TypedSimpleState};
+use tract_onnx::prelude::{Symbol, TDim, TVec, TractResult, TypedSimpleState};
 use tract_onnx::tract_hir::internal::{EvalContext, IntoTValue, TValue, TractError, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::OpState;
 use tract_onnx::tract_hir::tract_core::plan::eval;
@@ -44,6 +44,32 @@ impl TractSession {
         }
     }
 
+    /// Sizes that the model calls by one name must be equal.
+    fn check_shared_sizes(&self, plan: &Plan, shapes: &[Vec<usize>]) -> Result<()> {
+        let mut seen: Vec<(Symbol, usize, usize)> = Vec::new();
+        for (index, shape) in shapes.iter().enumerate() {
+            let fact = plan.runnable.model().input_fact(index).map_err(|error| failed(&self.model, error))?;
+            for (axis, (size, &found)) in fact.shape.iter().zip(shape).enumerate() {
+                let TDim::Sym(symbol) = size else { continue };
+                match seen.iter().find(|(known, ..)| known == symbol) {
+                    None => seen.push((symbol.clone(), index, axis)),
+                    Some(&(_, other, other_axis)) if shapes[other][other_axis] != found => {
+                        return Err(Error::Input(Mismatch::Unequal {
+                            tensor: self.input_names[index].clone(),
+                            axis,
+                            found,
+                            other: self.input_names[other].clone(),
+                            other_axis,
+                            expected: shapes[other][other_axis],
+                        }));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn natives(&self, inputs: &[Tensor]) -> Result<TVec<TValue>> {
         let natives = inputs.iter().zip(&self.input_names).map(|(tensor, name)| {
             let native = to_native(tensor)
@@ -60,6 +86,9 @@ impl Session for TractSession {
         context.check(started)?;
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
         let mut ready = self.ready_for(&shapes)?;
+        if ready.checked.as_ref() != Some(&shapes) {
+            self.check_shared_sizes(&ready.plan, &shapes)?;
+        }
         let natives = self.natives(inputs)?;
         // A state that failed halfway is not used again.
         let outputs = ready

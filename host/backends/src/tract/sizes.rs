@@ -120,7 +120,8 @@ pub(super) fn range_bytes(inputs: &TVec<TValue>, symbols: &SymbolValues) -> Trac
 fn bytes(fact: &TypedFact) -> TDim {
     // Factors are multiplied one by one below: `i64` overflow must not wrap.
     if let Some(shape) = fact.shape.as_concrete() {
-        let product = shape.iter().try_fold(fact.datum_type.size_of(), |bytes, &size| bytes.checked_mul(size));
+        let product =
+            shape.iter().try_fold(fact.datum_type.size_of(), |bytes, &size| bytes.checked_mul(size));
         return product.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(i64::MAX).into();
     }
     fact.shape.volume() * fact.datum_type.size_of()

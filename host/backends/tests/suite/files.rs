@@ -18,7 +18,8 @@ pub(crate) fn weights_beside_the_model_are_read(subject: &Subject) {
     std::fs::create_dir(directory.path().join("data")).unwrap();
     std::fs::write(directory.path().join("data/w.bin"), weights()).unwrap();
     let path = directory.path().join("model.onnx");
-    let model = subject.load_source(&source("external", ready::external("data/w.bin", 8, 16), Some(&path))).unwrap();
+    let model =
+        subject.load_source(&source("external", ready::external("data/w.bin", 8, 16), Some(&path))).unwrap();
     assert_eq!(run(&*model, &[floats(&[4], &[10.0; 4])]), [floats(&[4], &[11.0, 12.0, 13.0, 14.0])]);
 }
 

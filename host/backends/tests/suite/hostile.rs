@@ -3,7 +3,7 @@
 use samara_nn::{ErrorKind, RunContext, Tensor};
 use samara_test::onnx::{FP32, hostile, ready};
 
-use crate::{Subject, floats, noise, run};
+use crate::{Subject, floats, run};
 
 pub(crate) fn hostile_files_are_refused_and_named(subject: &Subject) {
     let mut failures = Vec::new();
@@ -13,13 +13,18 @@ pub(crate) fn hostile_files_are_refused_and_named(subject: &Subject) {
             continue;
         }
         let refusal = subject.load(hostile.name, hostile.bytes).and_then(|model| {
-            if hostile.expands { model.session()?.run(&[floats(&[2], &[1.0, 2.0])], &RunContext::default()) } else { Ok(Vec::new()) }
+            if hostile.expands {
+                model.session()?.run(&[floats(&[2], &[1.0, 2.0])], &RunContext::default())
+            } else {
+                Ok(Vec::new())
+            }
         });
         match refusal {
             Ok(_) => failures.push(format!("{case}: it was taken")),
             Err(error) => {
                 let (kind, words) = (error.kind(), error.to_string());
-                let fits = matches!(kind, ErrorKind::InvalidModel | ErrorKind::Unsupported | ErrorKind::TooLarge);
+                let fits =
+                    matches!(kind, ErrorKind::InvalidModel | ErrorKind::Unsupported | ErrorKind::TooLarge);
                 println!("{case}: {kind:?}: {words}");
                 if !fits || !words.contains(hostile.names) || !words.contains(hostile.name) {
                     failures.push(format!("{case}: {kind:?}: {words}"));
@@ -52,12 +57,15 @@ pub(crate) fn every_flipped_byte_is_survived(subject: &Subject) {
             bytes[index] ^= flip;
             if let Ok(model) = subject.load("flipped", bytes) {
                 let inputs = model.signature().inputs.iter().map(|spec| {
-                    let shape: Vec<usize> = spec.shape.iter().map(|&size| usize::try_from(size).unwrap_or(2)).collect();
-                    let count: usize = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))?;
+                    let shape: Vec<usize> =
+                        spec.shape.iter().map(|&size| usize::try_from(size).unwrap_or(2)).collect();
+                    let count: usize =
+                        shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))?;
                     let size = spec.datatype.size().filter(|_| count < 1 << 20)?;
                     Tensor::new(spec.datatype, shape, vec![0; count * size]).ok()
                 });
-                if let (Some(inputs), Ok(mut session)) = (inputs.collect::<Option<Vec<_>>>(), model.session()) {
+                if let (Some(inputs), Ok(mut session)) = (inputs.collect::<Option<Vec<_>>>(), model.session())
+                {
                     let run = || session.run(&inputs, &RunContext::default());
                     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
                 }
@@ -85,34 +93,8 @@ pub(crate) fn values_cannot_make_memory_explode(subject: &Subject) {
         .bytes();
     let model = subject.load("outer", outer).unwrap();
     let mut session = model.session().unwrap();
-    let inputs = |size: usize| {
-        [floats(&[size, 1], &vec![1.0; size]), floats(&[1, size], &vec![1.0; size])]
-    };
+    let inputs = |size: usize| [floats(&[size, 1], &vec![1.0; size]), floats(&[1, size], &vec![1.0; size])];
     assert_eq!(session.run(&inputs(10), &RunContext::default()).unwrap()[0].shape(), [10, 10]);
     let error = session.run(&inputs(100_000), &RunContext::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
-}
-
-/// What a model took is the system's again once nobody holds the model.
-#[cfg(target_os = "linux")]
-pub(crate) fn memory_is_given_back(subject: &Subject) {
-    const ROWS: usize = 40_000;
-    let bytes = ready::slow(512, 6);
-    let before = resident();
-    let model = subject.load("wide", bytes).unwrap();
-    let outputs = run(&*model, &[noise(&[ROWS, 512])]);
-    drop((model, outputs));
-    let left = resident().saturating_sub(before);
-    assert!(left < 100 << 20, "{} MiB are still held", left >> 20);
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn memory_is_given_back(_: &Subject) {}
-
-/// Bytes of this process that lie in memory.
-#[cfg(target_os = "linux")]
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }

@@ -1,6 +1,8 @@
 //! What a backend and its loaded models say of themselves.
 
-use samara_nn::{Batching, Choice, Datatype, ErrorKind, Format, LoadOptions, Probe, Target, TensorSpec};
+use samara_nn::{
+    Batching, Choice, Datatype, ErrorKind, Format, LoadOptions, Probe, RunContext, Target, Tensor, TensorSpec,
+};
 use samara_test::onnx::{FP32, Model, ready};
 
 use crate::{Subject, floats, run};
@@ -15,7 +17,9 @@ pub(crate) fn the_backend_says_what_it_is(subject: &Subject) {
     assert!(devices.iter().any(|device| device.target == Target::Cpu));
     assert_eq!(backend.probe(), backend.probe());
     assert!(backend.formats().contains(&Format::Onnx));
-    assert!(backend.serves(Target::Cpu) && backend.serves(Target::GpuOrCpu) && !backend.serves(Target::Gpu(None)));
+    assert!(
+        backend.serves(Target::Cpu) && backend.serves(Target::GpuOrCpu) && !backend.serves(Target::Gpu(None))
+    );
 
     let source = crate::source("identity", ready::identity(FP32), None);
     let options = LoadOptions { target: Target::Gpu(None), threads: 1 };
@@ -59,6 +63,40 @@ pub(crate) fn unnamed_sizes_take_any_number(subject: &Subject) {
         let doubled: Vec<f32> = values.iter().map(|value| value * 2.0).collect();
         let input = floats(&[rows, 3], &values);
         assert_eq!(run(&*model, &[input.clone(), input])[0], floats(&[rows, 3], &doubled));
+    }
+}
+
+pub(crate) fn unnamed_sizes_may_differ(subject: &Subject) {
+    let model = subject.load("concatenate", ready::concatenate()).unwrap();
+    let mut session = model.session().unwrap();
+    for (a, b) in [(1, 1), (2, 3), (3, 2), (0, 4)] {
+        let inputs = [floats(&[a, 3], &vec![1.0; a * 3]), floats(&[b, 3], &vec![2.0; b * 3])];
+        let both = session.run(&inputs, &RunContext::default()).unwrap().remove(0);
+        assert_eq!(both.shape(), [a + b, 3]);
+    }
+    let model = subject.load("uneven", ready::uneven_rows()).unwrap();
+    assert_eq!(model.signature().outputs, [TensorSpec::new("y", Datatype::Fp32, [-1, 4])]);
+    let mut session = model.session().unwrap();
+    for rows in [2, 4, 2, 6, 8, 10, 12, 2] {
+        let input = crate::noise(&[rows, 6]);
+        let output = session.run(std::slice::from_ref(&input), &RunContext::default()).unwrap().remove(0);
+        assert_eq!(output, input.reshaped([rows * 6 / 4, 4]).unwrap());
+    }
+    assert!(session.run(&[crate::noise(&[3, 6])], &RunContext::default()).is_err());
+    assert!(session.run(&[crate::noise(&[2, 6])], &RunContext::default()).is_ok());
+}
+
+pub(crate) fn trees_are_climbed_at_any_size(subject: &Subject) {
+    let model = subject.load("tree", ready::tree()).unwrap();
+    let signature = model.signature();
+    assert_eq!(signature.inputs, [TensorSpec::new("features", Datatype::Fp32, [-1, 2])]);
+    assert_eq!(signature.outputs[1], TensorSpec::new("probabilities", Datatype::Fp32, [-1, 2]));
+    let mut session = model.session().unwrap();
+    for rows in [1, 3, 2, 5, 6, 7, 1] {
+        let inputs = [floats(&[rows, 2], &[0.0, 1.0].repeat(rows))];
+        let outputs = session.run(&inputs, &RunContext::default()).unwrap();
+        assert_eq!(outputs[0], Tensor::from_vec([rows], vec![1i64; rows]).unwrap());
+        assert_eq!(outputs[1], floats(&[rows, 2], &[0.125, 0.875].repeat(rows)));
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn every_datatype_passes_through(subject: &Subject) {
         let model = subject.load(datatype.name(), ready::identity(number)).unwrap();
         assert_eq!(model.signature().inputs[0].datatype, datatype);
         assert_eq!(model.signature().outputs[0].datatype, datatype);
-        assert_eq!(run(&*model, std::slice::from_ref(&sample)), [sample.clone()], "{datatype}");
+        assert_eq!(run(&*model, std::slice::from_ref(&sample)), std::slice::from_ref(&sample), "{datatype}");
         let empty = Tensor::new(datatype, [0, 3], Vec::new()).unwrap();
         assert_eq!(run(&*model, std::slice::from_ref(&empty)), [empty], "no rows of {datatype}");
         if datatype.size().is_some_and(|size| size > 1) {
@@ -124,6 +124,19 @@ pub(crate) fn inputs_are_told_apart(subject: &Subject) {
     ];
     let inputs = model.signature().conform_inputs(named).unwrap();
     assert_eq!(run(&*model, &inputs), [floats(&[2], &[9.0, 18.0])]);
+}
+
+pub(crate) fn sizes_of_one_name_must_agree(subject: &Subject) {
+    let model = subject.load("subtract", ready::subtract()).unwrap();
+    let mut session = model.session().unwrap();
+    let inputs = [floats(&[3], &[0.0; 3]), floats(&[2], &[0.0; 2])];
+    let error = session.run(&inputs, &RunContext::default()).unwrap_err();
+    if subject.backend.name() == "tract" {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let words = "tensor `first`: axis 0 must be as long as axis 0 of `second`, 3, not 2";
+        assert_eq!(error.to_string(), words);
+    }
+    assert!(session.run(&[inputs[0].clone(), inputs[0].clone()], &RunContext::default()).is_ok());
 }
 
 pub(crate) fn sizes_that_follow_from_values(subject: &Subject) {

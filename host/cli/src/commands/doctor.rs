@@ -111,19 +111,24 @@ fn code_cache(settings: &Settings) -> Finding {
     let Some(folder) = settings.store.as_ref().map(|store| store.code()) else {
         return Finding::warn("code cache", "there is none, so every run compiles", "see `store` above");
     };
-    let (files, bytes) = std::fs::read_dir(&folder)
-        .map(|entries| {
-            let sizes = entries
-                .flatten()
-                .filter_map(|entry| entry.metadata().ok())
-                .filter(|metadata| metadata.is_file());
-            sizes.fold((0, 0), |(files, bytes), metadata| (files + 1, bytes + metadata.len()))
-        })
-        .unwrap_or((0, 0));
+    let (files, bytes) = contents(&folder);
     Finding::ok(
         "code cache",
-        format!("{files} files, {:.1} MiB in `{}`", bytes as f64 / f64::from(1 << 20), folder.display()),
+        format!("{files} files, {:.1} MiB in `{}`", bytes as f64 / 1_048_576.0, folder.display()),
     )
+}
+
+/// How many files a folder holds, at any depth, and their bytes.
+fn contents(folder: &Path) -> (u64, u64) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.fold((0, 0), |(files, bytes), entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            let inside = contents(&entry.path());
+            (files + inside.0, bytes + inside.1)
+        }
+        Ok(metadata) => (files + 1, bytes + metadata.len()),
+        Err(_) => (files, bytes),
+    })
 }
 
 fn cargo() -> Finding {
@@ -180,12 +185,11 @@ fn library_advice(settings: &Settings, backend: &str) -> String {
     if backend != "onnxruntime" {
         return "see `samara backends`".to_owned();
     }
-    let places = compose::onnxruntime_libraries(settings.store.as_ref());
-    let places: Vec<String> = places.iter().map(|place| format!("`{}`", place.display())).collect();
-    format!(
-        "only speed needs it; looked for {}; name the library with `{ONNXRUNTIME_VARIABLE}` (the PyPI wheel `onnxruntime` carries it)",
-        places.join(", ")
-    )
+    let stored = settings
+        .store
+        .as_ref()
+        .map_or_else(String::new, |store| format!(", or put it into `{}`", store.libraries().display()));
+    format!("only speed needs it; name the library's file with `{ONNXRUNTIME_VARIABLE}`{stored}")
 }
 
 fn cpu() -> Finding {

@@ -85,8 +85,11 @@ impl Facts<'_> {
 
     fn as_text(&self) -> String {
         let function = &self.loaded.function;
-        let version = &self.loaded.version;
-        let mut text = format!("{BOLD}{}{BOLD:#} {version}  {}\n", function.name(), function.kind());
+        let version = match self.loaded.version.as_str() {
+            "" => String::new(),
+            version => format!(" {version}"),
+        };
+        let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind());
         if let Some(signature) = function.signature() {
             text.push_str(&specs_text("inputs", &signature.inputs));
             text.push_str(&specs_text("outputs", &signature.outputs));
@@ -134,9 +137,9 @@ fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
 fn stage_text(stage: &StageSource) -> Vec<String> {
     match stage {
         StageSource::Component { name, bytes, .. } => {
-            let imports = imports(bytes);
             let mut lines = vec![format!("{name}  component, {}", size_text(bytes.len() as u64))];
-            lines.extend(imports.iter().map(|import| format!("  {DIM}imports {import}{DIM:#}")));
+            let packages = by_package(&imports(bytes));
+            lines.extend(packages.iter().map(|package| format!("  {DIM}imports {package}{DIM:#}")));
             lines
         }
         StageSource::Model { name, model, .. } => vec![format!("{name}  model {model}")],
@@ -167,6 +170,23 @@ fn imports(component: &[u8]) -> Vec<String> {
         }
     }
     names
+}
+
+/// Interfaces of one package and version on one line, e.g.
+/// `wasi:io@0.2.6 (poll, streams)`.
+fn by_package(imports: &[String]) -> Vec<String> {
+    let mut packages: Vec<(String, Vec<&str>)> = Vec::new();
+    for import in imports {
+        let (path, version) =
+            import.split_once('@').map_or((import.as_str(), ""), |(path, version)| (path, version));
+        let (package, interface) = path.split_once('/').unwrap_or((path, ""));
+        let package = if version.is_empty() { package.to_owned() } else { format!("{package}@{version}") };
+        match packages.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, interfaces)) => interfaces.push(interface),
+            None => packages.push((package, vec![interface])),
+        }
+    }
+    packages.iter().map(|(package, interfaces)| format!("{package} ({})", interfaces.join(", "))).collect()
 }
 
 fn capabilities_json(capabilities: &Capabilities) -> Value {
@@ -211,5 +231,27 @@ fn size_text(bytes: u64) -> String {
         0..1_024 => format!("{bytes} bytes"),
         1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_grouped_by_package() {
+        let imports =
+            ["wasi:io/poll@0.2.6", "wasi:nn/tensor@0.2.0", "wasi:io/streams@0.2.6", "acme:db/query"];
+        assert_eq!(
+            by_package(&imports.map(str::to_owned)),
+            ["wasi:io@0.2.6 (poll, streams)", "wasi:nn@0.2.0 (tensor)", "acme:db (query)"]
+        );
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size_text(1023), "1023 bytes");
+        assert_eq!(size_text(1536), "1.5 KiB");
+        assert_eq!(size_text(64 << 20), "64.0 MiB");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use include_dir::{Dir, DirEntry, include_dir};
-use samara_package::manifest::parse_function_name;
+use samara_package::manifest::{self, parse_function_name};
 
 use crate::args::{NewArgs, Template};
 use crate::error::{Outcome, Usage};
@@ -20,6 +20,24 @@ static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/wit");
 /// The model of a project that is given none.
 static MODEL: &[u8] = include_bytes!("../../assets/model.onnx");
 const MODEL_FILE: &str = "model.onnx";
+
+/// A test of [`MODEL`], the softmax of rows of three numbers.
+const EXAMPLE_TEST: &str = r#"
+[[test]]
+name = "example"
+inputs = "tests/example.json"
+expect = "tests/example.expected.json"
+"#;
+const EXAMPLE_REQUEST: &str = r#"{
+  "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3] }]
+}
+"#;
+const EXAMPLE_RESPONSE: &str = r#"{
+  "outputs": [
+    { "name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [0.09003057, 0.24472848, 0.66524094] }
+  ]
+}
+"#;
 /// Where a project keeps the SDK, seen from its root.
 const SDK_FOLDER: &str = "sdk";
 
@@ -32,7 +50,7 @@ pub(crate) fn run(args: &NewArgs, printer: &Printer) -> Result<Outcome> {
     }
     write_whole(&args.name, |folder| match template {
         Template::Rust => write_rust(folder, &name),
-        Template::Model => write_model(folder, &name, model.as_deref().unwrap_or(MODEL)),
+        Template::Model => write_model(folder, &name, model.as_deref()),
     })?;
     tell(args, &name, template, printer)?;
     Ok(Outcome::Done)
@@ -96,9 +114,20 @@ fn write_rust(folder: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn write_model(folder: &Path, name: &str, model: &[u8]) -> Result<()> {
+/// Writes a project around the given model, or around the small one that comes
+/// with samara and, since its answers are known, a test of it.
+fn write_model(folder: &Path, name: &str, model: Option<&[u8]>) -> Result<()> {
     write_template(folder, "model", name)?;
-    write_file(&folder.join(MODEL_FILE), model)
+    write_file(&folder.join(MODEL_FILE), model.unwrap_or(MODEL))?;
+    if model.is_some() {
+        return Ok(());
+    }
+    write_file(&folder.join("tests/example.json"), EXAMPLE_REQUEST.as_bytes())?;
+    write_file(&folder.join("tests/example.expected.json"), EXAMPLE_RESPONSE.as_bytes())?;
+    let manifest = folder.join(manifest::FILE_NAME);
+    let text =
+        fs::read_to_string(&manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
+    write_file(&manifest, format!("{text}{EXAMPLE_TEST}").as_bytes())
 }
 
 fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {
@@ -200,7 +229,7 @@ mod tests {
             let project = folder.path().join(format!("{template:?}").to_lowercase());
             write_whole(&project, |folder| match template {
                 Template::Rust => write_rust(folder, "my-fn"),
-                Template::Model => write_model(folder, "my-fn", MODEL),
+                Template::Model => write_model(folder, "my-fn", None),
             })
             .unwrap();
             let manifest = samara_package::Manifest::load(&project).unwrap();

@@ -1,7 +1,9 @@
 //! `samara run`: one call of a function, or one run of a command.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
-use samara_engine::{CallReport, Compiled, ErrorKind, Kind};
+use samara_engine::{CallReport, Compiled, ErrorKind, Kind, ModelRun};
 use samara_nn::{Datatype, NamedTensor, Signature, TensorSpec};
 
 use crate::args::RunArgs;
@@ -21,11 +23,11 @@ pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Res
     }
     let source = what.source(&args.models, &args.place, &args.grants)?;
     if let Some(manifest) = what.manifest() {
-        grants::tell_missing(&manifest.capabilities, &source.grants, &source.name, printer);
+        grants::tell_missing(&manifest.capabilities, what.folder(), &source.grants, &source.name, printer);
     }
     let loaded = Loaded::load(&what, source, settings, printer)?;
     tell_load(&loaded, printer);
-    match (loaded.function.kind(), loaded.function.signature()) {
+    let outcome = match (loaded.function.kind(), loaded.function.signature()) {
         (Kind::Command(_), _) => run_command(args, &loaded),
         (_, Some(signature)) => call(args, &what, &loaded, signature, printer),
         (kind, None) => bail!(
@@ -33,7 +35,9 @@ pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Res
             loaded.function.name(),
             kind.name()
         ),
-    }
+    };
+    loaded.leave();
+    outcome
 }
 
 fn run_command(args: &RunArgs, loaded: &Loaded) -> Result<Outcome> {
@@ -78,7 +82,7 @@ fn call(
         printer.data(&output::tensors(&outputs))?;
         return Ok(Outcome::Done);
     }
-    printer.json(&Response {
+    printer.json_line(&Response {
         model_name: loaded.function.name(),
         model_version: &loaded.version,
         id: request.id.as_deref(),
@@ -163,18 +167,17 @@ fn explain(error: samara_engine::Error, what: &What) -> anyhow::Error {
 /// What the load and the call took, for programs.
 fn parameters(loaded: &Loaded, report: &CallReport) -> Parameters {
     let mut parameters = Parameters::new();
-    let mut backends: Vec<&str> = report.model_runs().map(|run| run.backend).collect();
-    backends.dedup();
-    if !backends.is_empty() {
+    let runs: Vec<&ModelRun> = report.model_runs().collect();
+    if !runs.is_empty() {
+        let mut backends: Vec<&str> = runs.iter().map(|run| run.backend).collect();
+        backends.dedup();
+        let loading: Duration = loaded.function.load_report().models.iter().map(|(_, _, time)| *time).sum();
+        let computing: Duration = runs.iter().map(|run| run.computed).sum();
         parameters.insert("backend".to_owned(), backends.join(",").into());
+        parameters.insert("model_load_ms".to_owned(), milliseconds(loading).into());
+        parameters.insert("compute_ms".to_owned(), milliseconds(computing).into());
     }
-    let load: f64 = loaded.function.load_report().models.iter().map(|(_, _, time)| milliseconds(*time)).sum();
-    let compute: f64 = report.model_runs().map(|run| milliseconds(run.computed)).sum();
-    for (name, value) in
-        [("model_load_ms", load), ("compute_ms", compute), ("total_ms", milliseconds(report.total))]
-    {
-        parameters.insert(name.to_owned(), rounded(value).into());
-    }
+    parameters.insert("total_ms".to_owned(), milliseconds(report.total).into());
     parameters
 }
 
@@ -210,13 +213,9 @@ fn tell_call(report: &CallReport, printer: &Printer) {
     printer.detail(format_args!("call: {:.1?}", report.total));
 }
 
-fn milliseconds(time: std::time::Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// Three digits after the point are a microsecond.
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
+/// Milliseconds, to the microsecond.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

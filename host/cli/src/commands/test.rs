@@ -40,7 +40,13 @@ pub(crate) fn run(args: &TestArgs, settings: &Settings, printer: &Printer) -> Re
         return Ok(Outcome::Failed);
     };
     let source = what.source(&[], &args.place, &args.grants)?;
-    grants::tell_missing(&project.manifest.capabilities, &source.grants, &source.name, printer);
+    grants::tell_missing(
+        &project.manifest.capabilities,
+        &project.folder,
+        &source.grants,
+        &source.name,
+        printer,
+    );
     let loaded = Loaded::load(&what, source, settings, printer)?;
     let Some(signature) = loaded.function.signature() else {
         bail!("`{}` is {}, and tests call functions", loaded.function.name(), loaded.function.kind().name());

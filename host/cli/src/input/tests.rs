@@ -158,7 +158,7 @@ fn values_that_do_not_fit_say_why() {
     );
     assert_eq!(
         refusal(&["[[1,2],[3]]"], &pixels),
-        "cannot read input `x`: rows differ: one has 1 entries where the first has 2, before element 3"
+        "cannot read input `x`: rows differ in length: 1 where the first has 2, before element 3"
     );
     assert_eq!(refusal(&["[[1,2,3]]"], &pixels), "cannot read input `x`: the shape [1,3] does not fit [2,2]");
     assert!(refusal(&["@/nowhere.npy"], &pixels).contains("cannot read `/nowhere.npy`"));

@@ -7,6 +7,7 @@
 //! `"-Infinity"`.
 
 mod data;
+mod element;
 mod request;
 mod response;
 

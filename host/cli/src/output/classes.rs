@@ -5,8 +5,12 @@ use samara_nn::{Datatype, Tensor};
 use super::values::Values;
 use crate::printer::GREEN;
 
-/// How many classes are shown.
+/// How many classes are shown at most.
 const TOP: usize = 10;
+/// Shown however small they are.
+const ALWAYS: usize = 3;
+/// Less than this is 0.00%.
+const LEAST: f64 = 5e-5;
 /// Rows of a batch that are shown.
 const ROWS: usize = 4;
 const WIDTH: f64 = 30.0;
@@ -51,7 +55,8 @@ fn is_distribution(row: &[f64]) -> bool {
 fn chart(row: &[f64]) -> Vec<String> {
     let mut ranked: Vec<(usize, f64)> = row.iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let shown = &ranked[..TOP.min(ranked.len())];
+    let worth = ranked.iter().take_while(|(_, probability)| *probability >= LEAST).count();
+    let (shown, rest) = ranked.split_at(worth.clamp(ALWAYS, TOP).min(ranked.len()));
     let width = shown.iter().map(|(class, _)| class.to_string().len()).max().unwrap_or(1);
     let line = |&(class, probability): &(usize, f64)| {
         let bar = bar(probability);
@@ -60,9 +65,9 @@ fn chart(row: &[f64]) -> Vec<String> {
         if bar.is_empty() { format!("{class:>width$}  {percent:>7}") } else { line }
     };
     let mut lines: Vec<String> = shown.iter().map(line).collect();
-    if ranked.len() > TOP {
-        let rest: f64 = ranked[TOP..].iter().map(|(_, probability)| probability).sum();
-        lines.push(format!("… and {} more classes with {:.2}% together", ranked.len() - TOP, rest * 100.0));
+    if !rest.is_empty() {
+        let together: f64 = rest.iter().map(|(_, probability)| probability).sum();
+        lines.push(format!("… and {} more classes with {:.2}% together", rest.len(), together * 100.0));
     }
     lines
 }

@@ -50,6 +50,8 @@ fn probabilities_are_bars() {
     let many = Tensor::from_vec([1000], vec![0.001f64; 1000]).unwrap();
     let shown = lines(vec![("p", many)]);
     assert!(shown.contains("… and 990 more classes with 99.00% together"), "{shown}");
+    let sure = Tensor::from_vec([5], vec![1.0f32, 0.0, 0.0, 0.0, 0.0]).unwrap();
+    assert!(lines(vec![("p", sure)]).ends_with("… and 2 more classes with 0.00% together\n"));
     let two = Tensor::from_vec([5, 2], vec![0.5f32; 10]).unwrap();
     let shown = lines(vec![("p", two)]);
     assert!(shown.contains("  row 3\n    0   50.00%"), "{shown}");

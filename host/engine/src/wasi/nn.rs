@@ -14,7 +14,6 @@ use crate::digest::sha256;
 use crate::instance::InstanceState;
 use crate::report::ModelRun;
 
-#[expect(unreachable_pub, reason = "generated code makes everything public")]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../../guest-sdk/wit",

@@ -1,5 +1,6 @@
 //! The engine against real guests: programs of `tests/guests`, models made in
 //! memory, and the embedded backend.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod capabilities;
 mod functions;

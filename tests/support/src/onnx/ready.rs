@@ -143,6 +143,26 @@ pub fn unnamed_sizes() -> Vec<u8> {
         .bytes()
 }
 
+/// Two inputs of unnamed, different sizes, one after the other.
+pub fn concatenate() -> Vec<u8> {
+    Model::new()
+        .input("a", FP32, &["?", "3"])
+        .input("b", FP32, &["?", "3"])
+        .node_with("Concat", &["a", "b"], &["both"], &[("axis", Attribute::Int(0))])
+        .output("both", FP32, &["?", "3"])
+        .bytes()
+}
+
+/// Rows of six numbers as rows of four: there need not be a whole number.
+pub fn uneven_rows() -> Vec<u8> {
+    Model::new()
+        .input("x", FP32, &["?", "6"])
+        .ints("shape", &[2], &[-1, 4])
+        .node("Reshape", &["x", "shape"], &["y"])
+        .output("y", FP32, &["?", "4"])
+        .bytes()
+}
+
 /// Each row less the mean of all rows: rows that depend on one another.
 pub fn centred_rows() -> Vec<u8> {
     Model::new()
@@ -171,6 +191,38 @@ pub fn recurrent() -> Vec<u8> {
         .floats("r", &[1, 2, 2], &wave(4))
         .node_with("RNN", &["steps", "w", "r"], &["all"], &[("hidden_size", Attribute::Int(2))])
         .output("all", FP32, &["time", "1", "1", "2"])
+        .bytes()
+}
+
+/// A decision tree of one question, as scikit-learn's exporter writes them: the
+/// `label` and the `probabilities` of two classes for rows of two numbers.
+pub fn tree() -> Vec<u8> {
+    let ints = |values: &[i64]| Attribute::Ints(values.to_vec());
+    let texts = |values: &[&str]| Attribute::Texts(values.iter().map(|&value| value.to_owned()).collect());
+    let attributes = [
+        ("nodes_treeids", ints(&[0, 0, 0])),
+        ("nodes_nodeids", ints(&[0, 1, 2])),
+        ("nodes_featureids", ints(&[1, 0, 0])),
+        ("nodes_values", Attribute::Floats(vec![0.5, 0.0, 0.0])),
+        ("nodes_modes", texts(&["BRANCH_LEQ", "LEAF", "LEAF"])),
+        ("nodes_truenodeids", ints(&[1, 0, 0])),
+        ("nodes_falsenodeids", ints(&[2, 0, 0])),
+        ("nodes_missing_value_tracks_true", ints(&[0, 0, 0])),
+        ("nodes_hitrates", Attribute::Floats(vec![1.0, 1.0, 1.0])),
+        ("class_treeids", ints(&[0, 0, 0, 0])),
+        ("class_nodeids", ints(&[1, 1, 2, 2])),
+        ("class_ids", ints(&[0, 1, 0, 1])),
+        ("class_weights", Attribute::Floats(vec![0.75, 0.25, 0.125, 0.875])),
+        ("classlabels_int64s", ints(&[0, 1])),
+        ("post_transform", Attribute::Text("NONE".to_owned())),
+    ];
+    Model::new()
+        .domain("ai.onnx.ml", 3)
+        .input("features", FP32, &["?", "2"])
+        .node_with("TreeEnsembleClassifier", &["features"], &["label", "probabilities"], &attributes)
+        .in_domain("ai.onnx.ml")
+        .output("label", INT64, &["?"])
+        .output("probabilities", FP32, &["?", "2"])
         .bytes()
 }
 
