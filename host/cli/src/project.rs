@@ -190,8 +190,8 @@ fn touch(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot mark `{}` as built", path.display()))
 }
 
-/// A file below `folder` that changed after `time`, hidden ones and `except`
-/// left out.
+/// A file below `folder` that changed after `time`, hidden ones, prose and
+/// `except` left out.
 fn newer_file(
     folder: &Path,
     time: SystemTime,
@@ -203,7 +203,9 @@ fn newer_file(
         let name = name.to_string_lossy();
         let kind = entry.file_type()?;
         let hidden = name.starts_with('.') && name != ".cargo";
-        if hidden || except.contains(&path) || (kind.is_dir() && NOT_SOURCES.contains(&&*name)) {
+        // What a project says of itself is not what it is built from.
+        let prose = name.ends_with(".md");
+        if hidden || prose || except.contains(&path) || (kind.is_dir() && NOT_SOURCES.contains(&&*name)) {
             continue;
         }
         if kind.is_dir() {

@@ -135,7 +135,9 @@ mod tests {
         Signature { inputs, outputs }
     }
 
-    fn planned(stages: &[(&str, Signature, &[(&str, &str)])]) -> Result<(Signature, Vec<Wiring>)> {
+    type Staged<'a> = (&'a str, Signature, &'a [(&'a str, &'a str)]);
+
+    fn planned(stages: &[Staged<'_>]) -> Result<(Signature, Vec<Wiring>)> {
         let renames: Vec<BTreeMap<String, String>> = stages
             .iter()
             .map(|(_, _, rename)| rename.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect())
