@@ -34,6 +34,19 @@ fn what_is_no_picture_is_told_so() {
 }
 
 #[test]
+fn a_target_that_is_not_there_is_an_error_and_never_the_cpu() {
+    let ran =
+        samara(&["run", "examples/digits", "--target", "gpu", "--input", "image=@examples/digits/three.png"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    assert!(
+        ran.stderr.contains("for target `gpu`: `tract` and `onnxruntime` run models elsewhere only"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn classify_image_agrees_with_its_reference() {
     let Some(python) = samara_test::python() else { return };
     let folder = root().join("examples/classify-image");

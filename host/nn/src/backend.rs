@@ -239,7 +239,26 @@ impl BackendRegistry {
                 Err(error) => refusals.push((backend.name(), error)),
             }
         }
+        if refusals.is_empty() {
+            return Err(self.no_candidate(source, options));
+        }
         Err(all_refused(source, options, refusals))
+    }
+
+    /// Why no backend was even asked.
+    fn no_candidate(&self, source: &ModelSource, options: &LoadOptions) -> Error {
+        let readers = self.backends.iter().filter(|backend| backend.formats().contains(&source.format));
+        let readers: Vec<String> = readers.map(|backend| format!("`{}`", backend.name())).collect();
+        let reasons = match readers.is_empty() {
+            true => "none is built in".to_owned(),
+            false => format!("{} run models elsewhere only", readers.join(" and ")),
+        };
+        Error::NoBackend {
+            model: source.name.clone(),
+            format: source.format.name(),
+            target: options.target,
+            reasons,
+        }
     }
 }
 
@@ -305,7 +324,7 @@ fn all_refused(
             model: source.name.clone(),
             format: source.format.name(),
             target: options.target,
-            reasons: if refusals.is_empty() { "none is built in".to_owned() } else { join(&refusals) },
+            reasons: join(&refusals),
         },
         _ => Error::AllRefused {
             model: source.name.clone(),
