@@ -19,7 +19,7 @@ use crate::output::GuestOutput;
 use crate::pipeline::{self, Face, Wiring};
 use crate::report::{CallReport, LoadReport};
 use crate::reuse::Reuse;
-use crate::stage::{Body, Entry, Stage};
+use crate::stage::{Body, Entry, Linked, Stage, link};
 
 /// What a function is made of.
 #[derive(Debug, Clone)]
@@ -83,8 +83,15 @@ struct Inner {
 
 /// What there is to call.
 enum Shape {
-    Stages { signature: Signature, stages: Vec<Stage>, wirings: Vec<Wiring> },
+    Stages(Stages),
     Entry(Entry),
+}
+
+/// Stages and how tensors flow between them.
+struct Stages {
+    signature: Signature,
+    stages: Vec<Stage>,
+    wirings: Vec<Wiring>,
 }
 
 impl Function {
@@ -120,7 +127,7 @@ impl Function {
 
     pub fn kind(&self) -> Kind {
         match &self.inner.shape {
-            Shape::Stages { .. } => Kind::Function,
+            Shape::Stages(_) => Kind::Function,
             Shape::Entry(entry) => entry.kind(),
         }
     }
@@ -128,7 +135,7 @@ impl Function {
     /// What a call takes and gives; `None` for commands and HTTP functions.
     pub fn signature(&self) -> Option<&Signature> {
         match &self.inner.shape {
-            Shape::Stages { signature, .. } => Some(signature),
+            Shape::Stages(stages) => Some(&stages.signature),
             Shape::Entry(_) => None,
         }
     }
@@ -151,22 +158,15 @@ impl Function {
     /// which harms no other call.
     pub async fn infer(&self, inputs: Vec<NamedTensor>, options: CallOptions) -> Result<Outcome> {
         let started = Instant::now();
-        let Shape::Stages { signature, stages, wirings } = &self.inner.shape else {
+        let Shape::Stages(stages) = &self.inner.shape else {
             return Err(self.wrong_kind("called with tensors"));
         };
-        let inputs = signature.conform_inputs(inputs)?;
+        let inputs = stages.signature.conform_inputs(inputs)?;
         let patience =
             options.deadline.map_or(self.inner.limits.deadline, |own| own.min(self.inner.limits.deadline));
         let deadline = Deadline { at: started + patience, given: patience };
         let mut report = CallReport::default();
-        let outputs = match (stages.as_slice(), wirings.as_slice()) {
-            ([only], [_]) => {
-                let (outputs, stage) = only.call(&self.inner.host, inputs, deadline).await?;
-                report.stages.push(stage);
-                signature.name_outputs(outputs)
-            }
-            _ => self.run_stages(inputs, deadline, &mut report).await?,
-        };
+        let outputs = stages.run(&self.inner.host, inputs, deadline, &mut report).await?;
         report.total = started.elapsed();
         Ok(Outcome { outputs, report })
     }
@@ -178,36 +178,45 @@ impl Function {
     /// When it is no command, or is ended by a trap, a limit or the deadline.
     pub async fn run_command(&self, arguments: &[String], deadline: Option<Duration>) -> Result<i32> {
         match &self.inner.shape {
-            Shape::Entry(entry @ Entry::Command { .. }) => {
-                entry.run(&self.inner.host, arguments, deadline).await
-            }
+            Shape::Entry(Entry::Command(command)) => command.run(&self.inner.host, arguments, deadline).await,
             _ => Err(self.wrong_kind("run as a command")),
         }
     }
 
-    async fn run_stages(
+    fn wrong_kind(&self, asked: &'static str) -> Error {
+        Error::WrongKind { function: self.inner.name.clone(), found: self.kind().name(), asked }
+    }
+}
+
+impl Stages {
+    /// Runs every stage over inputs in the signature's order.
+    async fn run(
         &self,
+        host: &Host,
         inputs: Vec<Tensor>,
         deadline: Deadline,
         report: &mut CallReport,
     ) -> Result<Vec<NamedTensor>> {
-        let Shape::Stages { signature, stages, wirings } = &self.inner.shape else {
-            return Err(self.wrong_kind("called with tensors"));
-        };
+        // One stage alone needs no names in between.
+        if let [only] = self.stages.as_slice() {
+            let (outputs, stage) = only.call(host, inputs, deadline).await?;
+            report.stages.push(stage);
+            return Ok(self.signature.name_outputs(outputs));
+        }
         let mut flowing: HashMap<&str, Tensor> =
-            signature.inputs.iter().map(|spec| spec.name.as_str()).zip(inputs).collect();
-        for (stage, wiring) in stages.iter().zip(wirings) {
+            self.signature.inputs.iter().map(|spec| spec.name.as_str()).zip(inputs).collect();
+        for (stage, wiring) in self.stages.iter().zip(&self.wirings) {
             let inputs = stage.take_inputs(wiring, &flowing)?;
-            let (outputs, stage_report) = stage.call(&self.inner.host, inputs, deadline).await?;
+            let (outputs, stage_report) = stage.call(host, inputs, deadline).await?;
             report.stages.push(stage_report);
             flowing.extend(wiring.outputs.iter().map(String::as_str).zip(outputs));
         }
         let output = |name: &String| Some((name.clone(), flowing.remove(name.as_str())?));
-        Ok(wirings.last().map(|last| last.outputs.iter().filter_map(output).collect()).unwrap_or_default())
-    }
-
-    fn wrong_kind(&self, asked: &'static str) -> Error {
-        Error::WrongKind { function: self.inner.name.clone(), found: self.kind().name(), asked }
+        Ok(self
+            .wirings
+            .last()
+            .map(|last| last.outputs.iter().filter_map(output).collect())
+            .unwrap_or_default())
     }
 }
 
@@ -301,25 +310,27 @@ impl Loader<'_> {
     async fn shape(&self, compiled: Vec<Option<Component>>) -> Result<Shape> {
         let mut stages = Vec::with_capacity(compiled.len());
         for (source, compiled) in self.source.stages.iter().zip(compiled) {
-            let body = match (source, compiled) {
+            let linked = match (source, compiled) {
                 (StageSource::Component { name, .. }, Some(component)) => {
-                    Body::link(self.host, component, self.terms(name)).await?
+                    link(self.host, component, self.terms(name)).await?
                 }
                 (StageSource::Component { name, .. }, None) => {
                     return Err(self.pipeline_error(name, "it was not compiled".to_owned()));
                 }
-                (StageSource::Model { name, model, .. }, _) => Body::Model(self.model(name, model)?),
+                (StageSource::Model { name, model, .. }, _) => {
+                    Linked::Stage(Body::Model(self.model(name, model)?))
+                }
             };
-            match body {
-                Body::Entry(entry) if self.source.stages.len() == 1 => return Ok(Shape::Entry(entry)),
-                Body::Entry(entry) => {
+            match linked {
+                Linked::Stage(body) => stages.push(self.stage(source, body)),
+                Linked::Entry(entry) if self.source.stages.len() == 1 => return Ok(Shape::Entry(entry)),
+                Linked::Entry(entry) => {
                     return Err(Error::WrongKind {
                         function: self.source.label(stage_name(source)),
                         found: entry.kind().name(),
                         asked: "a stage of a pipeline",
                     });
                 }
-                body => stages.push(self.stage(source, body)),
             }
         }
         self.wire(stages)
@@ -329,7 +340,7 @@ impl Loader<'_> {
         let faces: Vec<Face<'_>> = stages.iter().map(Stage::face).collect();
         let (signature, wirings) = pipeline::plan(&self.source.name, &faces)?;
         drop(faces);
-        Ok(Shape::Stages { signature, stages, wirings })
+        Ok(Shape::Stages(Stages { signature, stages, wirings }))
     }
 
     fn stage(&self, source: &StageSource, body: Body) -> Stage {

@@ -40,20 +40,26 @@ pub(crate) struct Stage {
 pub(crate) enum Body {
     Component { pre: SamaraFunctionPre<InstanceState>, signature: Signature },
     Model(Arc<ResidentModel>),
-    Entry(Entry),
 }
 
 /// A component that is called otherwise than with tensors.
 pub(crate) enum Entry {
-    Command {
-        pre: InstancePre<InstanceState>,
-        wasi: Wasi,
-        terms: Terms,
-    },
+    Command(Command),
     /// Linked and checked; what calls it is a server.
-    Http {
-        wasi: Wasi,
-    },
+    Http(Wasi),
+}
+
+/// A component that is run to its end.
+pub(crate) struct Command {
+    pre: InstancePre<InstanceState>,
+    wasi: Wasi,
+    terms: Terms,
+}
+
+/// What a component turned out to be.
+pub(crate) enum Linked {
+    Stage(Body),
+    Entry(Entry),
 }
 
 /// An instance and its store.
@@ -80,11 +86,9 @@ impl Stage {
     }
 
     fn signature(&self) -> &Signature {
-        static NONE: Signature = Signature { inputs: Vec::new(), outputs: Vec::new() };
         match &self.body {
             Body::Component { signature, .. } => signature,
             Body::Model(model) => model.signature(),
-            Body::Entry(_) => &NONE,
         }
     }
 
@@ -125,13 +129,6 @@ impl Stage {
                 self.call_component(host, pre, signature, inputs, deadline, &mut report).await?
             }
             Body::Model(model) => self.call_model(model, inputs, deadline, &mut report).await?,
-            Body::Entry(entry) => {
-                return Err(Error::WrongKind {
-                    function: self.terms.function.clone(),
-                    found: entry.kind().name(),
-                    asked: "called with tensors",
-                });
-            }
         };
         report.total = started.elapsed();
         Ok((outputs, report))
@@ -256,26 +253,24 @@ impl Live {
     }
 }
 
-impl Body {
-    /// Checks a component's imports and exports, links it, and asks a function
-    /// for its signature.
-    pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Result<Self> {
-        let kind = Kind::of(&terms.function, host.engine(), &component)?;
-        check_imports(&terms.function, host.engine(), &component, &terms.grants)?;
-        let link_error = |error: wasmtime::Error| Error::Link {
-            function: terms.function.clone(),
-            reason: format!("{error:#}"),
-        };
-        let pre = host.linker().instantiate_pre(&component).map_err(link_error)?;
-        match kind {
-            Kind::Function => {
-                let pre = SamaraFunctionPre::new(pre).map_err(link_error)?;
-                let signature = describe(host, &pre, &terms).await?;
-                Ok(Body::Component { pre, signature })
-            }
-            Kind::Command(wasi) => Ok(Body::Entry(Entry::Command { pre, wasi, terms })),
-            Kind::Http(wasi) => Ok(Body::Entry(Entry::Http { wasi })),
+/// Checks a component's imports and exports, links it, and asks a function
+/// for its signature.
+pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Result<Linked> {
+    let kind = Kind::of(&terms.function, host.engine(), &component)?;
+    check_imports(&terms.function, host.engine(), &component, &terms.grants)?;
+    let link_error = |error: wasmtime::Error| Error::Link {
+        function: terms.function.clone(),
+        reason: format!("{error:#}"),
+    };
+    let pre = host.linker().instantiate_pre(&component).map_err(link_error)?;
+    match kind {
+        Kind::Function => {
+            let pre = SamaraFunctionPre::new(pre).map_err(link_error)?;
+            let signature = describe(host, &pre, &terms).await?;
+            Ok(Linked::Stage(Body::Component { pre, signature }))
         }
+        Kind::Command(wasi) => Ok(Linked::Entry(Entry::Command(Command { pre, wasi, terms }))),
+        Kind::Http(wasi) => Ok(Linked::Entry(Entry::Http(wasi))),
     }
 }
 
@@ -297,11 +292,13 @@ async fn describe(host: &Host, pre: &SamaraFunctionPre<InstanceState>, terms: &T
 impl Entry {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Entry::Command { wasi, .. } => Kind::Command(*wasi),
-            Entry::Http { wasi, .. } => Kind::Http(*wasi),
+            Entry::Command(command) => Kind::Command(command.wasi),
+            Entry::Http(wasi) => Kind::Http(*wasi),
         }
     }
+}
 
+impl Command {
     /// Runs a command to its end and gives its exit code.
     pub(crate) async fn run(
         &self,
@@ -309,13 +306,7 @@ impl Entry {
         arguments: &[String],
         patience: Option<Duration>,
     ) -> Result<i32> {
-        let Entry::Command { pre, wasi, terms } = self else {
-            return Err(Error::WrongKind {
-                function: String::new(),
-                found: self.kind().name(),
-                asked: "run as a command",
-            });
-        };
+        let Self { pre, wasi, terms } = self;
         let _interruptible = host.interruptible();
         let given = patience.unwrap_or(NEVER);
         let deadline = Deadline { at: Instant::now() + given, given };
