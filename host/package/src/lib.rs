@@ -1,11 +1,22 @@
-//! What a function is made of, as files: the manifest `samara.toml`.
+//! What a function is made of, and how it travels: the manifest
+//! `samara.toml`, the OCI image that carries it with its models, the store
+//! that keeps images, the registries they come from, and the signatures that
+//! say whose they are.
 //!
-//! This crate knows bytes, paths and text only. It must not know tensors,
-//! engines or wasmtime: whoever loads a function gives meaning to what is read
-//! here.
+//! This crate knows bytes, paths, digests and text only. It must not know
+//! tensors, engines or wasmtime: whoever loads a function gives meaning to
+//! what is read here.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod digest;
 pub mod manifest;
+pub mod media_types;
+mod reference;
+pub mod spec;
+pub mod store;
 
+pub use digest::{Digest, InvalidDigest, Sha256};
 pub use manifest::Manifest;
+pub use reference::{InvalidReference, Reference};
+pub use store::Store;

@@ -1,0 +1,53 @@
+//! What can go wrong in the store.
+
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+
+/// An operation of the store that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot {action} `{}`", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{digest} is not in the store")]
+    NotFound { digest: Digest },
+    #[error("`{name}` is not in the store")]
+    NoTag { name: String },
+    #[error("`{name}` has no earlier version in the store")]
+    NoEarlierVersion { name: String },
+    #[error("content that should be {expected} is {found}")]
+    WrongDigest { expected: Digest, found: Digest },
+    #[error("{digest} should have {expected} bytes, but has {found}")]
+    WrongSize { digest: Digest, expected: u64, found: u64 },
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+}
+
+/// The class of an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked for is not there.
+    NotFound,
+    /// Content is not what its digest says.
+    Corrupt,
+    /// The disk or the folder does not allow it.
+    Io,
+}
+
+impl Error {
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Io { .. } => ErrorKind::Io,
+            Error::NotFound { .. } | Error::NoTag { .. } | Error::NoEarlierVersion { .. } => {
+                ErrorKind::NotFound
+            }
+            Error::WrongDigest { .. } | Error::WrongSize { .. } | Error::Damaged { .. } => ErrorKind::Corrupt,
+        }
+    }
+}
+
+pub(super) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
+    Error::Io { action, path: path.to_owned(), source }
+}

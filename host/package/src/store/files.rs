@@ -1,0 +1,53 @@
+//! Files that are there whole or not at all.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use super::Result;
+use super::error::io;
+
+/// Makes a folder that only its user may enter.
+pub(super) fn create_private(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|source| io("create the folder", folder, source))
+}
+
+/// Opens a file that exists to be locked.
+pub(super) fn open_lock(path: &Path) -> Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|source| io("open", path, source))
+}
+
+/// Writes a small file whole: a crash leaves the old one or the new one.
+pub(super) fn replace(path: &Path, ingest: &Path, bytes: &[u8]) -> Result<()> {
+    create_private(ingest)?;
+    let failed = |source| io("write", path, source);
+    let mut file = tempfile::NamedTempFile::new_in(ingest).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    publish(file, path)
+}
+
+/// Gives a written file its name, so that a crash loses neither.
+pub(super) fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    let failed = |source| io("write", path, source);
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes sure that names in a folder survive a crash.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let sync = File::open(folder).and_then(|folder| folder.sync_all());
+        sync.map_err(|source| io("sync", folder, source))?;
+    }
+    Ok(())
+}
