@@ -37,6 +37,16 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// The error inside of one that a writer of the store gave through
+    /// [`std::io::Write`]; `path` is the place for any other.
+    pub fn from_write(error: std::io::Error, path: &Path) -> Self {
+        error.downcast().unwrap_or_else(|error| io("write", path, error))
+    }
+
+    pub(super) fn into_write(self) -> std::io::Error {
+        std::io::Error::other(self)
+    }
+
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Io { .. } => ErrorKind::Io,

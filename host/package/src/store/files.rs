@@ -51,3 +51,21 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// Whether an open file is still the one that a path leads to.
+pub(super) fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    let there = match std::fs::metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let opened = file.metadata()?;
+    #[cfg(unix)]
+    let same = {
+        use std::os::unix::fs::MetadataExt;
+        (opened.dev(), opened.ino()) == (there.dev(), there.ino())
+    };
+    #[cfg(not(unix))] // where an open file cannot lose its name to another
+    let same = opened.len() == there.len();
+    Ok(same)
+}

@@ -12,7 +12,9 @@
 mod blobs;
 mod error;
 mod files;
+mod partial;
 mod referrers;
+mod sink;
 mod tags;
 
 use std::fs::File;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use blobs::{Blob, BlobWriter};
 pub use error::{Error, ErrorKind};
+pub use partial::Partial;
 pub use tags::{Tagged, Version};
 
 /// A result of the store.
