@@ -40,4 +40,16 @@ impl Session {
         std::fs::File::create(&path).map_err(|source| io("write", &path, source))?;
         files::sync_folder(&folder)
     }
+    /// Forgets that `referrer` refers to `subject`. Its blobs stay until they
+    /// are collected.
+    ///
+    /// # Errors
+    /// When the note cannot be removed; one that is not there is no error.
+    pub fn remove_referrer(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
+        let path = self.store.root.join("referrers").join(subject.hex()).join(referrer.hex());
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &path, source)),
+            _ => Ok(()),
+        }
+    }
 }
