@@ -14,6 +14,8 @@ pub const EMPTY_CONFIG: &str = "application/vnd.oci.empty.v1+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker's list of manifests.
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Docker's configuration of an image.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// A WebAssembly component or module, the bytes as they are.
 pub const WASM: &str = "application/wasm";
@@ -27,6 +29,10 @@ pub const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The same, as other tools recompress it.
 pub const TAR_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub const TAR_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// Docker's names for the same three.
+pub const DOCKER_TAR: &str = "application/vnd.docker.image.rootfs.diff.tar";
+pub const DOCKER_TAR_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+pub const DOCKER_TAR_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
 /// What cosign signs: a JSON document that names a digest.
 pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";

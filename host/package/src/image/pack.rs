@@ -1,0 +1,375 @@
+//! Makes an image in the store. The same source gives the same bytes on every
+//! machine; a layer that the store has already is not written again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::error::{Error, input, write};
+use super::source::{Content, Form, ModelContent, Source, image_path};
+use super::tar_write::{TarWriter, copy};
+use super::tree::FileTree;
+use super::{
+    CREATED, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE, VERSION,
+    check_wasm,
+};
+use crate::digest::{Digest, Sha256};
+use crate::manifest::{self, Manifest};
+use crate::media_types;
+use crate::spec::{Annotations, ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
+use crate::store::Session;
+
+/// No manifest that people write is longer, in bytes.
+const LONGEST_MANIFEST: usize = 1 << 20;
+/// The time that an artifact's configuration names where none was asked for:
+/// readers of it want one.
+const NO_TIME: &str = "1970-01-01T00:00:00Z";
+
+/// An image that is in the store now. No name points at it yet.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// Of the image's manifest.
+    pub digest: Digest,
+    pub manifest: ImageManifest,
+    /// Bytes of manifest, configuration and layers.
+    pub size: u64,
+    /// Bytes that the store did not have.
+    pub added: u64,
+}
+
+/// Packs a function.
+///
+/// # Errors
+/// When the source does not fit its manifest or the form, a file cannot be
+/// read, or the store not written to.
+pub fn pack(session: &Session, source: &Source) -> Result<Packed> {
+    let manifest = parse(&source.manifest_text)?;
+    let plan = Plan::of(source, &manifest)?;
+    let packer = Packer { session, added: 0 };
+    match source.form {
+        Form::Wasm => packer.artifact(source, &manifest, &plan),
+        Form::Mixed | Form::Tar => packer.image(source, &manifest, &plan),
+    }
+}
+
+/// What goes where, checked.
+struct Plan<'a> {
+    /// In the order of the manifest.
+    components: Vec<(String, &'a Content)>,
+    /// By path, with the names of the models that are this file.
+    models: BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>,
+    files: BTreeMap<String, Content>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(source: &'a Source, manifest: &Manifest) -> Result<Self> {
+        let plan = Self {
+            components: components(source, manifest)?,
+            models: models(source, manifest)?,
+            files: files(source)?,
+        };
+        let mut taken = BTreeSet::new();
+        let components = plan.components.iter().map(|(path, _)| path);
+        for path in components.chain(plan.models.keys()).chain(plan.files.keys()) {
+            if !taken.insert(path) {
+                return Err(input(format!("two files of the image would be `{path}`")));
+            }
+        }
+        let folders = |path: &str| {
+            path.match_indices('/').map(|(slash, _)| path[..slash].to_owned()).collect::<Vec<_>>()
+        };
+        for path in &taken {
+            if let Some(file) = folders(path).iter().find(|folder| taken.contains(folder)) {
+                return Err(input(format!("`{file}` would be a file and the folder of `{path}`")));
+            }
+        }
+        if source.form == Form::Wasm {
+            plan.check_artifact()?;
+        }
+        Ok(plan)
+    }
+
+    fn check_artifact(&self) -> Result<()> {
+        let reason = match (self.components.len(), self.models.len()) {
+            (1, 0) => return Ok(()),
+            (0, _) => "the function has none".to_owned(),
+            (1, _) => "the function has models".to_owned(),
+            (count, _) => format!("the function has {count}"),
+        };
+        Err(input(format!(
+            "a Wasm artifact is one component alone, but {reason}\nhint: use the form `mixed`"
+        )))
+    }
+}
+
+struct Packer<'a> {
+    session: &'a Session,
+    added: u64,
+}
+
+impl Packer<'_> {
+    fn image(mut self, source: &Source, manifest: &Manifest, plan: &Plan<'_>) -> Result<Packed> {
+        let mut layers = Vec::new();
+        for (path, content) in &plan.components {
+            layers.push(match source.form {
+                Form::Tar => self.tar(&[(path, content)])?,
+                Form::Mixed | Form::Wasm => self.raw(media_types::WASM, content)?,
+            });
+            title(&mut layers, path);
+        }
+        for (path, (content, names)) in &plan.models {
+            layers.push(match content {
+                ModelContent::Plain(content) => self.tar(&[(path, content)])?,
+                ModelContent::Layer(digest) => self.existing(digest, path)?,
+            });
+            title(&mut layers, path);
+            note(&mut layers, MODEL_KEY, &names.join(","));
+        }
+        let files: Vec<(&String, &Content)> = plan.files.iter().collect();
+        layers.push(self.tar(&files)?);
+        title(&mut layers, manifest::FILE_NAME);
+        let config = to_bytes(&config(source, plan, &layers));
+        let config = self.document(media_types::IMAGE_CONFIG, &config)?;
+        self.finish(config, layers, about(source, manifest))
+    }
+
+    fn artifact(mut self, source: &Source, manifest: &Manifest, plan: &Plan<'_>) -> Result<Packed> {
+        let mut layers = Vec::new();
+        for (path, content) in &plan.components {
+            layers.push(self.raw(media_types::WASM, content)?);
+            title(&mut layers, path);
+        }
+        let config = WasmConfig {
+            created: source.about.created.as_deref().unwrap_or(NO_TIME),
+            architecture: "wasm",
+            os: "wasip2",
+            layer_digests: layers.iter().map(|layer| layer.digest).collect(),
+            component: WasmComponent {
+                exports: &source.interface.exports,
+                imports: &source.interface.imports,
+                target: source.interface.target.as_deref(),
+            },
+        };
+        let config = self.document(media_types::WASM_CONFIG, &to_bytes(&config))?;
+        let mut annotations = about(source, manifest);
+        annotations.insert(MANIFEST_KEY.to_owned(), source.manifest_text.clone());
+        self.finish(config, layers, annotations)
+    }
+
+    fn finish(
+        mut self,
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+        annotations: Annotations,
+    ) -> Result<Packed> {
+        let manifest = ImageManifest { annotations, ..ImageManifest::new(config, layers) };
+        let descriptor = self.document(media_types::IMAGE_MANIFEST, &to_bytes(&manifest))?;
+        let size = descriptor.size + manifest.blobs().map(|blob| blob.size).sum::<u64>();
+        Ok(Packed { digest: descriptor.digest, manifest, size, added: self.added })
+    }
+
+    fn document(&mut self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
+        self.blob(media_type, &|out| out.write_all(bytes).map_err(write))
+    }
+
+    fn raw(&mut self, media_type: &str, content: &Content) -> Result<Descriptor> {
+        self.blob(media_type, &|out| {
+            let (_, mut reader) = content.open()?;
+            copy(&mut reader, out).map(drop).map_err(write)
+        })
+    }
+
+    fn tar(&mut self, files: &[(&String, &Content)]) -> Result<Descriptor> {
+        self.blob(media_types::TAR, &|out| {
+            let mut tar = TarWriter::new(out);
+            for (path, content) in files {
+                let (size, mut reader) = content.open()?;
+                tar.file(path, size, &mut reader).map_err(write)?;
+            }
+            tar.finish().map(drop).map_err(write)
+        })
+    }
+
+    /// A layer that is there, if it holds just the file `path`.
+    fn existing(&self, digest: &Digest, path: &str) -> Result<Descriptor> {
+        let blob = self.session.store().blob(digest)?;
+        let mut tree = FileTree::default();
+        tree.add(*digest, &blob.bytes, &Limits::default())?;
+        if tree.files().map(|(path, _)| path).ne([path]) {
+            return Err(input(format!("the layer {digest} is not the file `{path}` alone")));
+        }
+        Ok(Descriptor::new(media_types::TAR, *digest, blob.bytes.len() as u64))
+    }
+
+    /// Writes a blob, unless the store has it: so it is made twice, the first
+    /// time for its digest alone.
+    fn blob(&mut self, media_type: &str, make: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<Descriptor> {
+        let mut measure = Measure::default();
+        make(&mut measure)?;
+        let (digest, size) = (measure.hasher.finish(), measure.size);
+        if !self.session.store().contains(&digest) {
+            let mut writer = self.session.writer()?;
+            make(&mut writer)?;
+            writer.commit(Some(&digest))?;
+            self.added += size;
+        }
+        Ok(Descriptor::new(media_type, digest, size))
+    }
+}
+
+/// Digest and size of what is written to it.
+#[derive(Default)]
+struct Measure {
+    hasher: Sha256,
+    size: u64,
+}
+
+impl Write for Measure {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The configuration of a Wasm artifact, version 0, as the CNCF's TAG Runtime
+/// describes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WasmConfig<'a> {
+    created: &'a str,
+    architecture: &'a str,
+    os: &'a str,
+    layer_digests: Vec<Digest>,
+    component: WasmComponent<'a>,
+}
+
+#[derive(Serialize)]
+struct WasmComponent<'a> {
+    exports: &'a [String],
+    imports: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+}
+
+fn parse(text: &str) -> Result<Manifest> {
+    if text.len() > LONGEST_MANIFEST {
+        return Err(input(format!("`{}` is longer than 1 MiB", manifest::FILE_NAME)));
+    }
+    Manifest::parse(text, Path::new(manifest::FILE_NAME)).map_err(Error::Manifest)
+}
+
+fn components<'a>(source: &'a Source, manifest: &Manifest) -> Result<Vec<(String, &'a Content)>> {
+    let mut components: Vec<(String, &Content)> = Vec::new();
+    for path in manifest.components() {
+        let content = source
+            .components
+            .get(path)
+            .ok_or_else(|| input(format!("the manifest's component `{}` was not given", path.display())))?;
+        let path = image_path(path)?;
+        if components.iter().all(|(other, _)| *other != path) {
+            check_head(&path, content)?;
+            components.push((path, content));
+        }
+    }
+    if components.len() != source.components.len() {
+        return Err(input("a component was given that the manifest does not name"));
+    }
+    Ok(components)
+}
+
+fn check_head(name: &str, content: &Content) -> Result<()> {
+    let (_, reader) = content.open()?;
+    let mut head = Vec::new();
+    reader.take(4).read_to_end(&mut head).map_err(write)?;
+    check_wasm(name, &head)
+}
+
+fn models<'a>(
+    source: &'a Source,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>> {
+    if !source.models.keys().eq(manifest.models.keys()) {
+        return Err(input("the models that were given are not those that the manifest names"));
+    }
+    let mut models: BTreeMap<String, (&ModelContent, Vec<&str>)> = BTreeMap::new();
+    for (name, model) in &source.models {
+        let path = image_path(&model.path)?;
+        let entry = models.entry(path.clone()).or_insert((&model.content, Vec::new()));
+        if !same(entry.0, &model.content) {
+            return Err(input(format!("two models of the image would be `{path}`")));
+        }
+        entry.1.push(name);
+    }
+    Ok(models)
+}
+
+fn same(a: &ModelContent, b: &ModelContent) -> bool {
+    match (a, b) {
+        (ModelContent::Layer(a), ModelContent::Layer(b)) => a == b,
+        (ModelContent::Plain(Content::File(a)), ModelContent::Plain(Content::File(b))) => a == b,
+        (ModelContent::Plain(Content::Bytes(a)), ModelContent::Plain(Content::Bytes(b))) => a == b,
+        _ => false,
+    }
+}
+
+fn files(source: &Source) -> Result<BTreeMap<String, Content>> {
+    let manifest = Content::Bytes(source.manifest_text.clone().into());
+    let mut files = BTreeMap::from([(manifest::FILE_NAME.to_owned(), manifest)]);
+    for (path, content) in &source.files {
+        let path = image_path(path)?;
+        if files.insert(path.clone(), content.clone()).is_some() {
+            return Err(input(format!("two files of the image would be `{path}`")));
+        }
+    }
+    Ok(files)
+}
+
+fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor]) -> ImageConfig {
+    let names = plan.models.iter().flat_map(|(path, (_, names))| names.iter().map(move |name| (*name, path)));
+    let models: BTreeMap<&str, &String> = names.collect();
+    let mut labels = Annotations::from([(MANIFEST_KEY.to_owned(), source.manifest_text.clone())]);
+    labels.insert(MODELS_LABEL.to_owned(), String::from_utf8_lossy(&to_bytes(&models)).into_owned());
+    let tars = layers.iter().filter(|layer| layer.media_type == media_types::TAR);
+    ImageConfig {
+        created: source.about.created.clone(),
+        architecture: "wasm".to_owned(),
+        os: "wasip1".to_owned(),
+        config: ContainerConfig {
+            entrypoint: plan.components.iter().take(1).map(|(path, _)| format!("/{path}")).collect(),
+            labels,
+        },
+        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: tars.map(|layer| layer.digest).collect() },
+    }
+}
+
+fn about(source: &Source, manifest: &Manifest) -> Annotations {
+    let about = &source.about;
+    let title = about.title.as_ref().unwrap_or(&manifest.function.name);
+    let version = about.version.as_ref().unwrap_or(&manifest.function.version);
+    let texts = [
+        (TITLE, Some(title)),
+        (VERSION, Some(version)),
+        (SOURCE, about.source.as_ref()),
+        (LICENSES, about.licenses.as_ref()),
+        (CREATED, about.created.as_ref()),
+    ];
+    texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.clone()))).collect()
+}
+
+fn title(layers: &mut [Descriptor], path: &str) {
+    note(layers, TITLE, path);
+}
+
+/// Annotates the layer that was added last.
+fn note(layers: &mut [Descriptor], key: &str, value: &str) {
+    if let Some(layer) = layers.last_mut() {
+        layer.annotations.insert(key.to_owned(), value.to_owned());
+    }
+}
