@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 mod digest;
+pub mod layout;
 pub mod manifest;
 pub mod media_types;
 mod reference;
