@@ -11,6 +11,7 @@
 
 mod digest;
 pub mod image;
+pub mod layout;
 pub mod manifest;
 pub mod media_types;
 mod reference;

@@ -1,11 +1,12 @@
 //! Files that are there whole or not at all.
 
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use super::Result;
-use super::error::io;
+use super::error::{Error, io};
+use crate::digest::Digest;
 
 /// Makes a folder that only its user may enter.
 pub(super) fn create_private(folder: &Path) -> Result<()> {
@@ -68,4 +69,57 @@ pub(super) fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
     #[cfg(not(unix))] // where an open file cannot lose its name to another
     let same = opened.len() == there.len();
     Ok(same)
+}
+
+/// Reads a small file; `None` when there is none.
+pub(super) fn read_bounded(path: &Path, longest: u64) -> Result<Option<Vec<u8>>> {
+    let failed = |source| io("read", path, source);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    let mut bytes = Vec::new();
+    file.take(longest + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > longest {
+        let reason = format!("it is longer than {longest} bytes");
+        return Err(Error::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(Some(bytes))
+}
+
+/// The paths in a folder, sorted; none when there is no folder.
+pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |source| io("read", folder, source);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed(source)),
+    };
+    let paths: std::io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Removes a file, which may be gone already.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io("remove", path, source)),
+        _ => Ok(()),
+    }
+}
+
+/// Lets nobody write to a file again.
+pub(super) fn seal(file: &File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o444))?;
+    #[cfg(not(unix))] // where read-only files cannot be removed
+    let _ = file;
+    Ok(())
+}
+
+/// The digest that a file is named after.
+pub(super) fn digest_of_name(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str().and_then(Digest::from_hex)
 }

@@ -3,27 +3,45 @@
 //!
 //! ```text
 //! blobs/sha256/<hex>      content; complete, checked and never changed
+//! verified/<hex>          what the file of a large blob was like when it was hashed
 //! ingest/                 what is being written; renamed into `blobs` when whole
+//! ingest/<hex>.part       a download that is going on, or was interrupted
 //! tags/<hex of name>.json the images that a name stands for, newest last
 //! referrers/<hex>/<hex>   what refers to an image: signatures, bills of materials
+//! code/                   compiled code, the engine's
+//! store.toml              limits, see [`Limits`]
 //! lock                    held shared while blobs are added, alone while they are collected
+//! tags.lock               held while a tag changes
 //! ```
 
 mod blobs;
+mod check;
+mod collect;
 mod error;
 mod files;
+mod graph;
+mod limits;
 mod partial;
 mod referrers;
 mod sink;
+mod stamps;
 mod tags;
+mod usage;
+mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-pub use blobs::{Blob, BlobWriter};
+pub use blobs::Blob;
+pub use check::{CheckReport, Problem, ProblemKind};
+pub use collect::{CollectOptions, Collected, Removed};
 pub use error::{Error, ErrorKind};
+pub(crate) use graph::Document;
+pub use limits::Limits;
 pub use partial::Partial;
 pub use tags::{Tagged, Version};
+pub use usage::Usage;
+pub use writer::BlobWriter;
 
 /// A result of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -39,6 +57,7 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Session {
     store: Store,
+    limits: Limits,
     /// Released when the file closes, however the process ends.
     _lock: File,
 }
@@ -56,12 +75,20 @@ impl Store {
     /// Begins to add blobs. Waits while another process collects.
     ///
     /// # Errors
-    /// When the folder cannot be made or locked.
+    /// When the folder cannot be made or locked, or `store.toml` is wrong.
     pub fn session(&self) -> Result<Session> {
         files::create_private(&self.root)?;
-        let lock = files::open_lock(&self.root.join("lock"))?;
-        lock.lock_shared().map_err(|source| error::io("lock", &self.root.join("lock"), source))?;
-        Ok(Session { store: self.clone(), _lock: lock })
+        let limits = self.limits()?;
+        let lock = self.lock(File::lock_shared)?;
+        Ok(Session { store: self.clone(), limits, _lock: lock })
+    }
+
+    /// Locks the store, shared or alone; the lock ends with the file.
+    fn lock(&self, lock: fn(&File) -> std::io::Result<()>) -> Result<File> {
+        let path = self.root.join("lock");
+        let file = files::open_lock(&path)?;
+        lock(&file).map_err(|source| error::io("lock", &path, source))?;
+        Ok(file)
     }
 }
 

@@ -2,12 +2,12 @@
 //! registry sends. What came before an interruption is kept, and continued.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, io};
-use super::sink::Sink;
-use super::{Result, Session, files};
+use super::sink::{self, Sink};
+use super::{Result, Session, files, stamps};
 use crate::digest::Digest;
 
 /// One blob on its way into the store. Only one process, and only one thread
@@ -29,8 +29,8 @@ impl Session {
     /// already, or then.
     ///
     /// # Errors
-    /// When the folder cannot be read or written, or the store has the content
-    /// and it has another size.
+    /// When the folder cannot be read or written, a limit of the store forbids
+    /// the size, or the store has the content and it has another size.
     pub fn partial(&self, digest: &Digest, size: u64) -> Result<Option<Partial<'_>>> {
         let ingest = self.store.ingest();
         files::create_private(&ingest)?;
@@ -39,6 +39,7 @@ impl Session {
             if self.has(digest, size)? {
                 return Ok(None);
             }
+            self.room()?.check(size)?;
             let file = open(&path).map_err(|source| io("open", &path, source))?;
             file.lock().map_err(|source| io("lock", &path, source))?;
             // Whoever held it has moved it away, or another has begun anew.
@@ -59,7 +60,7 @@ impl Session {
 
     /// Whether the store has the content, whole. What is not what its digest
     /// says counts as missing: it is about to be replaced.
-    fn has(&self, digest: &Digest, size: u64) -> Result<bool> {
+    pub(crate) fn has(&self, digest: &Digest, size: u64) -> Result<bool> {
         match self.store.blob(digest) {
             Ok(blob) if blob.bytes.len() as u64 == size => Ok(true),
             Ok(blob) => {
@@ -105,18 +106,27 @@ impl Partial<'_> {
         self.sink.write_all(bytes).map_err(|source| io("write", &self.path, source))
     }
 
+    /// Adds all that a reader gives, and says how many bytes that were.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), or when the reader fails.
+    pub fn copy_from(&mut self, reader: &mut dyn Read) -> Result<u64> {
+        sink::copy(reader, |source| Error::Read { source }, |bytes| self.append(bytes))
+    }
+
     /// Makes the content part of the store.
     ///
     /// # Errors
     /// When bytes are missing, which keeps what is there; when it is not what
     /// its digest says, which deletes it; or when it cannot be written.
-    pub fn commit(self) -> Result<Digest> {
+    pub fn commit(mut self) -> Result<Digest> {
         if self.offset() < self.size {
             return Err(Error::WrongSize { digest: self.digest, expected: self.size, found: self.offset() });
         }
-        let found = self.sink.digest();
+        let failed = |source| io("write", &self.path, source);
+        let found = self.sink.finish().map_err(failed)?;
         if found != self.digest {
-            std::fs::remove_file(&self.path).map_err(|source| io("remove", &self.path, source))?;
+            files::remove(&self.path)?;
             return Err(Error::WrongDigest { expected: self.digest, found });
         }
         self.publish().map(|()| found)
@@ -125,11 +135,15 @@ impl Partial<'_> {
     fn publish(&self) -> Result<()> {
         let store = &self.session.store;
         let target = store.blob_path(&self.digest);
-        let failed = |source| io("write", &target, source);
         files::create_private(&store.blobs())?;
-        self.sink.file().sync_all().map_err(failed)?;
+        let written = stamps::before_rename(self.sink.file());
+        let failed = |source| io("write", &target, source);
         std::fs::rename(&self.path, &target).map_err(failed)?;
-        target.parent().map_or(Ok(()), files::sync_folder)
+        // Not before: a `.part` that nobody may write to could not be continued.
+        files::seal(self.sink.file()).map_err(failed)?;
+        files::sync_folder(&store.blobs())?;
+        stamps::after_rename(store, &self.digest, self.sink.file(), written);
+        Ok(())
     }
 
     fn check_room(&self, more: usize) -> Result<()> {

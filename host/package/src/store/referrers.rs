@@ -1,6 +1,8 @@
 //! What refers to an image: manifests whose subject it is, and signatures as
 //! cosign stores them.
 
+use std::path::PathBuf;
+
 use super::error::io;
 use super::{Result, Session, Store, files};
 use crate::digest::Digest;
@@ -11,19 +13,12 @@ impl Store {
     /// # Errors
     /// When the folder cannot be read.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Digest>> {
-        let folder = self.root.join("referrers").join(subject.hex());
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(io("read", &folder, source)),
-        };
-        let mut referrers = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|source| io("read", &folder, source))?;
-            referrers.extend(entry.file_name().to_str().and_then(Digest::from_hex));
-        }
-        referrers.sort();
-        Ok(referrers)
+        let paths = files::list(&self.referrers_folder().join(subject.hex()))?;
+        Ok(paths.iter().filter_map(|path| files::digest_of_name(path)).collect())
+    }
+
+    pub(super) fn referrers_folder(&self) -> PathBuf {
+        self.root.join("referrers")
     }
 }
 
@@ -34,7 +29,7 @@ impl Session {
     /// # Errors
     /// When it cannot be written.
     pub fn add_referrer(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
-        let folder = self.store.root.join("referrers").join(subject.hex());
+        let folder = self.store.referrers_folder().join(subject.hex());
         files::create_private(&folder)?;
         let path = folder.join(referrer.hex());
         std::fs::File::create(&path).map_err(|source| io("write", &path, source))?;
