@@ -13,6 +13,7 @@ mod digest;
 pub mod manifest;
 pub mod media_types;
 mod reference;
+pub mod registry;
 pub mod spec;
 pub mod store;
 
