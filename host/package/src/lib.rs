@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod media_types;
 mod reference;
 pub mod sign;
+pub mod registry;
 pub mod spec;
 pub mod store;
 

@@ -1,5 +1,5 @@
 //! What the tests of every room share: ONNX models made in memory, guest
-//! components built on demand, and the Python that answers are compared with.
+//! components built on demand, registries, and the Python that answers are compared with.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,7 +9,8 @@
 
 mod guests;
 pub mod onnx;
+pub mod registry;
 mod tools;
 
 pub use guests::{command, guest, target};
-pub use tools::{must_have_everything, onnxruntime_library, python, resident_bytes, samara};
+pub use tools::{must_have_everything, onnxruntime_library, program, python, resident_bytes, samara};

@@ -31,6 +31,21 @@ pub fn onnxruntime_library() -> Option<PathBuf> {
     present(library, "the ONNX Runtime library", advice)
 }
 
+/// A program of the system that is on the `PATH`, e.g. `skopeo`. `None` as for
+/// [`python`].
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn program(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    present(
+        found.unwrap_or_else(|| PathBuf::from(name)),
+        name,
+        "install the package of the system that has it",
+    )
+}
+
 /// Memory of this process that is in RAM, in bytes, as Linux tells it.
 ///
 /// # Panics

@@ -1,0 +1,184 @@
+//! What can go wrong between here and a registry.
+
+use std::time::Duration;
+
+/// Characters of a foreign message that are shown.
+const LONGEST_MESSAGE: usize = 300;
+
+/// An operation on a registry that failed: what was asked, what came of it,
+/// and what to do next. It never holds credentials.
+#[derive(Debug, thiserror::Error)]
+#[error("{asked}: {failure}")]
+pub struct Error {
+    asked: String,
+    failure: Failure,
+}
+
+/// The class of an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What the caller gave makes no sense: a reference, an option, a file.
+    Invalid,
+    /// The registry does not have it.
+    NotFound,
+    /// The registry wants a login, or refuses the one it got.
+    Unauthorized,
+    /// The login may not do this.
+    Denied,
+    /// The registry wants fewer requests.
+    Busy,
+    /// The registry cannot be reached, broke off or failed.
+    Unavailable,
+    /// Nothing came for too long.
+    Stalled,
+    /// The registry's certificate does not prove who it is, or it leads to
+    /// where a connection would be open to others.
+    Untrusted,
+    /// The registry's answer is none that the protocol knows.
+    Protocol,
+    /// Content is not what its digest or size says.
+    Corrupt,
+    /// Content is larger than what is accepted.
+    TooLarge,
+    /// An index has no manifest for Wasm.
+    NoPlatform,
+    /// Credentials cannot be read or written.
+    Credentials,
+    /// The local store failed.
+    Store,
+    /// Another transfer of the same operation failed first.
+    Cancelled,
+}
+
+impl Error {
+    pub fn kind(&self) -> ErrorKind {
+        self.failure.kind
+    }
+}
+
+/// What came of a request, before it is said what the request was for.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: ErrorKind,
+    problem: String,
+    hint: Option<String>,
+    pub(super) again: Again,
+}
+
+/// Whether to ask once more helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Never,
+    /// After the usual pause.
+    Soon,
+    /// After what the registry asked for.
+    After(Duration),
+}
+
+impl Failure {
+    pub(super) fn new(kind: ErrorKind, problem: impl Into<String>) -> Self {
+        Self { kind, problem: problem.into(), hint: None, again: Again::Never }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn again(mut self, again: Again) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// The same, with its place said first.
+    pub(super) fn at(mut self, place: impl std::fmt::Display) -> Self {
+        self.problem = format!("{place}: {}", self.problem);
+        self
+    }
+
+    /// The same, with more said about it.
+    pub(super) fn noting(mut self, note: &str) -> Self {
+        self.problem.push_str(note);
+        self
+    }
+
+    pub(super) fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    pub(super) fn asked(self, asked: impl Into<String>) -> Error {
+        Error { asked: asked.into(), failure: self }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.problem)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<crate::store::Error> for Failure {
+    fn from(error: crate::store::Error) -> Self {
+        let kind = match error.kind() {
+            crate::store::ErrorKind::Corrupt => ErrorKind::Corrupt,
+            _ => ErrorKind::Store,
+        };
+        // The store's text names the place, its source the system's reason.
+        let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        Self::new(kind, format!("{error}{}", reason.unwrap_or_default()))
+    }
+}
+
+/// Says what was asked when it failed.
+pub(super) trait Asked<T> {
+    fn asked(self, asked: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> Asked<T> for Result<T, Failure> {
+    fn asked(self, asked: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|failure| failure.asked(asked()))
+    }
+}
+
+/// Foreign text made fit for a terminal: one line of bounded length.
+pub(super) fn tame(text: &str) -> String {
+    let mut tamed: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .take(LONGEST_MESSAGE + 1)
+        .collect();
+    if tamed.chars().count() > LONGEST_MESSAGE {
+        tamed.pop();
+        tamed.push('…');
+    }
+    tamed.trim().to_owned()
+}
+
+/// Characters that reorder or hide the text around them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_tamed() {
+        assert_eq!(tame("a\u{1b}[31mb\r\nc\u{202e}d\0"), "a[31mb  cd");
+        assert_eq!(tame(&"x".repeat(10_000)).chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn an_error_says_what_was_asked_and_what_to_do() {
+        let error = Failure::new(ErrorKind::Unauthorized, "no").hint("samara login r.io").asked("cannot ask");
+        assert_eq!(error.to_string(), "cannot ask: no\nhint: samara login r.io");
+        assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    }
+}

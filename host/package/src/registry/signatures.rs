@@ -1,0 +1,58 @@
+//! The tag under which cosign keeps the signatures of an image
+//! (<https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>):
+//! a manifest with one layer per signature. Who signs adds a layer.
+
+use super::error::Failure;
+use super::manifests;
+use super::push::{Sender, media_type};
+use super::referrers::signature_tag;
+use crate::digest::Digest;
+use crate::media_types;
+use crate::spec::{ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
+
+/// Whether a manifest is what cosign keeps under its tag.
+pub(super) fn is_signature(manifest: &ImageManifest) -> bool {
+    !manifest.layers.is_empty()
+        && manifest.layers.iter().all(|layer| layer.media_type == media_types::SIMPLE_SIGNING)
+}
+
+/// Sends signatures of `subject`. Those that are there stay.
+pub(super) fn send(
+    sender: &Sender<'_>,
+    subject: &Digest,
+    manifest: &ImageManifest,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let tag = signature_tag(subject);
+    let there = match sender.remote.manifest_if_any(&tag)? {
+        Some(fetched) => manifests::read_manifest(&fetched.bytes)?.layers,
+        None => Vec::new(),
+    };
+    if manifest.layers.iter().all(|layer| there.contains(layer)) {
+        return Ok(());
+    }
+    sender.blobs(manifest.blobs())?;
+    if there.iter().all(|layer| manifest.layers.contains(layer)) {
+        return sender.remote.put_manifest(&tag, media_type(manifest), bytes).map(|_| ());
+    }
+    let added = manifest.layers.iter().filter(|layer| !there.contains(layer));
+    let (config, merged) = merge(there.iter().chain(added).cloned().collect());
+    sender.bytes(media_types::IMAGE_CONFIG, config)?;
+    sender.remote.put_manifest(&tag, media_types::IMAGE_MANIFEST, &to_bytes(&merged)).map(|_| ())
+}
+
+/// The configuration and the manifest of these signatures.
+fn merge(layers: Vec<Descriptor>) -> (Vec<u8>, ImageManifest) {
+    let config = to_bytes(&ImageConfig {
+        created: None,
+        architecture: String::new(),
+        os: String::new(),
+        config: ContainerConfig::default(),
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            diff_ids: layers.iter().map(|layer| layer.digest).collect(),
+        },
+    });
+    let manifest = ImageManifest::new(Descriptor::of(media_types::IMAGE_CONFIG, &config), layers);
+    (config, manifest)
+}
