@@ -7,9 +7,11 @@
     reason = "only tests use this crate: a failure here is a failed test, and a skip is said on stderr"
 )]
 
+mod debian;
 mod guests;
 pub mod onnx;
 mod tools;
 
+pub use debian::trixie;
 pub use guests::{command, guest, target};
 pub use tools::{must_have_everything, onnxruntime_library, python, resident_bytes, samara};
