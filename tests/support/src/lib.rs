@@ -7,10 +7,12 @@
     reason = "only tests use this crate: a failure here is a failed test, and a skip is said on stderr"
 )]
 
+mod debian;
 mod guests;
 pub mod onnx;
 pub mod registry;
 mod tools;
 
+pub use debian::trixie;
 pub use guests::{command, guest, target};
 pub use tools::{must_have_everything, onnxruntime_library, program, python, resident_bytes, samara};

@@ -68,7 +68,7 @@ pub fn samara() -> PathBuf {
     samara
 }
 
-fn environment() -> Option<PathBuf> {
+pub(crate) fn environment() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/samara/python"))
 }
 
@@ -89,7 +89,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-fn present(path: PathBuf, what: &str, advice: &str) -> Option<PathBuf> {
+pub(crate) fn present(path: PathBuf, what: &str, advice: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
