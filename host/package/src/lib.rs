@@ -13,6 +13,7 @@ mod digest;
 pub mod image;
 pub mod manifest;
 pub mod media_types;
+pub mod models;
 mod reference;
 pub mod spec;
 pub mod store;
