@@ -342,7 +342,9 @@ fn project_models(project: &Project, place: &PlaceArgs) -> Result<BTreeMap<Strin
             choice: Choice::from(model.backend.as_str()),
             threads: model.threads,
         };
-        let path = project.path(&model.path);
+        let Some(path) = model.path.file().map(|path| project.path(path)) else {
+            bail!("`[model.{name}]` lies in an image, `{}`, which is not here", model.path);
+        };
         let request = request(name, &path, place, &options)
             .with_context(|| format!("cannot load `[model.{name}]` of `{}`", manifest::FILE_NAME))?;
         Ok((name.clone(), request))

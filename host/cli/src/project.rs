@@ -127,8 +127,8 @@ impl Project {
     fn not_sources(&self) -> HashSet<PathBuf> {
         let manifest = &self.manifest;
         let tests = manifest.tests.iter().flat_map(|test| [&test.inputs, &test.expect]);
-        let models = manifest.models.values().map(|model| &model.path);
-        let inside = tests.chain(models).map(PathBuf::as_path).chain(manifest.components());
+        let models = manifest.models.values().filter_map(|model| model.path.file());
+        let inside = tests.map(PathBuf::as_path).chain(models).chain(manifest.components());
         inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).collect()
     }
 }

@@ -14,6 +14,7 @@ pub mod image;
 pub mod layout;
 pub mod manifest;
 pub mod media_types;
+pub mod models;
 mod reference;
 pub mod sign;
 pub mod registry;

@@ -143,7 +143,7 @@ fn parse_manifest(digest: &Digest, bytes: &[u8]) -> Result<ImageManifest> {
 }
 
 /// The content of a layer, checked against what the manifest says.
-pub(super) fn layer_blob(store: &Store, layer: &Descriptor) -> Result<Bytes> {
+pub(crate) fn layer_blob(store: &Store, layer: &Descriptor) -> Result<Bytes> {
     let blob = store.blob(&layer.digest)?;
     let found = blob.bytes.len() as u64;
     if found != layer.size {

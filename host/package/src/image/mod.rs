@@ -28,6 +28,12 @@ pub use open::{Component, Image, Layer, ModelFile};
 pub use pack::{Packed, pack};
 pub use source::{About, Content, Form, Interface, ModelContent, ModelSource, Source};
 
+pub(crate) use documents::{document, layer_blob, open_manifest, parse_document};
+pub(crate) use layers::{Compression, unpacked};
+pub(crate) use open::model_file;
+pub(crate) use tar_read::normal_path;
+pub(crate) use tree::FileTree;
+
 /// A result of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document, shown};
 use super::layers::{Compression, unpacked};
-use super::source::{Form, image_path};
+use super::source::{self, Form, ModelContent, ModelSource, image_path};
 use super::tar_read::normal_path;
 use super::tree::{FileTree, TreeFile};
 use super::{Error, Limits, MANIFEST_KEY, MODELS_LABEL, Result, TITLE, check_wasm};
@@ -53,8 +53,20 @@ pub struct ModelFile {
     /// Equal for equal models, whichever image they come in; made of digests
     /// that were checked.
     pub identity: String,
-    /// The uncompressed tar of the store that the file lies in, if it does.
+    /// The uncompressed tar of the store that holds this file and no other,
+    /// if there is one: it can be a layer of other images as it is.
     pub layer: Option<Digest>,
+}
+
+impl ModelFile {
+    /// The model as a part of another image, its layer shared if possible.
+    pub fn source(&self) -> ModelSource {
+        let content = match self.layer {
+            Some(layer) => ModelContent::Layer(layer),
+            None => ModelContent::Plain(source::Content::Bytes(self.bytes.clone())),
+        };
+        ModelSource { path: self.path.clone(), content }
+    }
 }
 
 /// A layer of an image.
@@ -425,24 +437,24 @@ fn find_models(
     let find = |(name, model): (&String, &manifest::Model)| {
         let path = match paths.get(name) {
             Some(path) => normal_path(path, false).unwrap_or_default(),
-            None => image_path(&model.path)?,
+            None => model.path.file().map(image_path).transpose()?.unwrap_or_default(),
         };
         let file = files.get(&path).ok_or_else(|| Error::Missing {
             what: "model",
             name: name.clone(),
             has: paths.keys().cloned().collect(),
         })?;
-        Ok((name.clone(), model_file(&path, file)))
+        Ok((name.clone(), model_file(&path, file, files)))
     };
     manifest.models.iter().map(find).collect()
 }
 
 /// A file of a tar as a model.
-pub(crate) fn model_file(path: &str, file: &TreeFile) -> ModelFile {
+pub(crate) fn model_file(path: &str, file: &TreeFile, files: &FileTree) -> ModelFile {
     ModelFile {
         path: PathBuf::from(path),
         bytes: file.bytes.clone(),
         identity: format!("{}#{path}", file.layer),
-        layer: Some(file.layer),
+        layer: files.is_alone(&file.layer).then_some(file.layer),
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::{Error, input, write};
 use super::source::{Content, Form, ModelContent, Source, image_path};
 use super::tar_write::{TarWriter, copy};
-use super::tree::FileTree;
+use super::tree::{FileTree, TreeFile};
 use super::{
     CREATED, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE, VERSION,
     check_wasm,
@@ -65,30 +65,29 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn of(source: &'a Source, manifest: &Manifest) -> Result<Self> {
-        let plan = Self {
-            components: components(source, manifest)?,
-            models: models(source, manifest)?,
-            files: files(source)?,
-        };
-        let mut taken = BTreeSet::new();
-        let components = plan.components.iter().map(|(path, _)| path);
-        for path in components.chain(plan.models.keys()).chain(plan.files.keys()) {
-            if !taken.insert(path) {
-                return Err(input(format!("two files of the image would be `{path}`")));
-            }
-        }
-        let folders = |path: &str| {
-            path.match_indices('/').map(|(slash, _)| path[..slash].to_owned()).collect::<Vec<_>>()
-        };
-        for path in &taken {
-            if let Some(file) = folders(path).iter().find(|folder| taken.contains(folder)) {
-                return Err(input(format!("`{file}` would be a file and the folder of `{path}`")));
-            }
-        }
+        let components = components(source, manifest)?;
+        let files = files(source)?;
+        let taken = components.iter().map(|(path, _)| path).chain(files.keys()).cloned().collect();
+        let plan = Self { models: models(source, manifest, taken)?, components, files };
+        plan.check_folders()?;
         if source.form == Form::Wasm {
             plan.check_artifact()?;
         }
         Ok(plan)
+    }
+
+    /// No file is also the folder of another one.
+    fn check_folders(&self) -> Result<()> {
+        let components = self.components.iter().map(|(path, _)| path.as_str());
+        let paths: BTreeSet<&str> =
+            components.chain(self.models.keys().chain(self.files.keys()).map(String::as_str)).collect();
+        for path in &paths {
+            let mut folders = path.match_indices('/').map(|(slash, _)| &path[..slash]);
+            if let Some(file) = folders.find(|folder| paths.contains(folder)) {
+                return Err(input(format!("`{file}` would be a file and the folder of `{path}`")));
+            }
+        }
+        Ok(())
     }
 
     fn check_artifact(&self) -> Result<()> {
@@ -192,15 +191,20 @@ impl Packer<'_> {
         })
     }
 
-    /// A layer that is there, if it holds just the file `path`.
-    fn existing(&self, digest: &Digest, path: &str) -> Result<Descriptor> {
+    /// A layer that is there and holds one file, or its copy where that file
+    /// is to be at another path.
+    fn existing(&mut self, digest: &Digest, path: &String) -> Result<Descriptor> {
         let blob = self.session.store().blob(digest)?;
         let mut tree = FileTree::default();
         tree.add(*digest, &blob.bytes, &Limits::default())?;
-        if tree.files().map(|(path, _)| path).ne([path]) {
-            return Err(input(format!("the layer {digest} is not the file `{path}` alone")));
+        let files: Vec<(&str, &TreeFile)> = tree.files().collect();
+        match files.as_slice() {
+            [(found, _)] if found == path => {
+                Ok(Descriptor::new(media_types::TAR, *digest, blob.bytes.len() as u64))
+            }
+            [(_, file)] => self.tar(&[(path, &Content::Bytes(file.bytes.clone()))]),
+            _ => Err(input(format!("the layer {digest} has {} files, not one", files.len()))),
         }
-        Ok(Descriptor::new(media_types::TAR, *digest, blob.bytes.len() as u64))
     }
 
     /// Writes a blob, unless the store has it: so it is made twice, the first
@@ -294,18 +298,26 @@ fn check_head(name: &str, content: &Content) -> Result<()> {
 fn models<'a>(
     source: &'a Source,
     manifest: &Manifest,
+    mut taken: BTreeSet<String>,
 ) -> Result<BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>> {
     if !source.models.keys().eq(manifest.models.keys()) {
         return Err(input("the models that were given are not those that the manifest names"));
     }
     let mut models: BTreeMap<String, (&ModelContent, Vec<&str>)> = BTreeMap::new();
-    for (name, model) in &source.models {
-        let path = image_path(&model.path)?;
-        let entry = models.entry(path.clone()).or_insert((&model.content, Vec::new()));
-        if !same(entry.0, &model.content) {
-            return Err(input(format!("two models of the image would be `{path}`")));
+    // Those from elsewhere go where the function's own leave room.
+    let is_own = |name: &str| manifest.models.get(name).is_some_and(|model| model.path.file().is_some());
+    let (own, others): (Vec<_>, Vec<_>) = source.models.iter().partition(|(name, _)| is_own(name));
+    for (name, model) in own.into_iter().chain(others) {
+        let mut path = image_path(&model.path)?;
+        let is_same = models.get(&path).is_some_and(|(content, _)| same(content, &model.content));
+        if !is_own(name) && !is_same && taken.contains(&path) {
+            let file_name = path.rsplit('/').next().unwrap_or_default();
+            path = format!("models/{name}/{file_name}");
         }
-        entry.1.push(name);
+        if !is_same && !taken.insert(path.clone()) {
+            return Err(input(format!("two files of the image would be `{path}`")));
+        }
+        models.entry(path).or_insert((&model.content, Vec::new())).1.push(name);
     }
     Ok(models)
 }
@@ -324,7 +336,9 @@ fn files(source: &Source) -> Result<BTreeMap<String, Content>> {
     let mut files = BTreeMap::from([(manifest::FILE_NAME.to_owned(), manifest)]);
     for (path, content) in &source.files {
         let path = image_path(path)?;
-        if files.insert(path.clone(), content.clone()).is_some() {
+        let is_component =
+            source.components.keys().any(|component| image_path(component).is_ok_and(|c| c == path));
+        if is_component || files.insert(path.clone(), content.clone()).is_some() {
             return Err(input(format!("two files of the image would be `{path}`")));
         }
     }

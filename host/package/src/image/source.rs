@@ -63,8 +63,8 @@ pub struct ModelSource {
 #[derive(Debug, Clone)]
 pub enum ModelContent {
     Plain(Content),
-    /// An uncompressed tar of the store that holds the model's file alone: it
-    /// becomes the layer as it is.
+    /// An uncompressed tar of the store that holds the model's file alone. It
+    /// becomes the layer as it is, unless the file's path is taken.
     Layer(Digest),
 }
 

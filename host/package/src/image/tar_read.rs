@@ -222,7 +222,7 @@ fn refuse_global_names(records: &[u8]) -> Result<()> {
 }
 
 /// A path without `.` parts, which no reader could take to lie elsewhere.
-pub(super) fn normal_path(raw: &str, is_folder: bool) -> std::result::Result<String, String> {
+pub(crate) fn normal_path(raw: &str, is_folder: bool) -> std::result::Result<String, String> {
     let refuse = |reason: &str| Err(reason.to_owned());
     if raw.len() > LONGEST_PATH {
         return refuse("has a path longer than 4096 bytes");

@@ -68,6 +68,11 @@ impl FileTree {
         })
     }
 
+    /// Whether a layer has one file and no other.
+    pub(crate) fn is_alone(&self, layer: &Digest) -> bool {
+        self.files().filter(|(_, file)| file.layer == *layer).count() == 1
+    }
+
     fn add_folders(&mut self, path: &str) -> Result<(), &'static str> {
         path.match_indices('/').try_for_each(|(slash, _)| self.add_folder(&path[..slash]))
     }

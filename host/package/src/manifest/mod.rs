@@ -9,14 +9,20 @@ mod sections;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::reference::Reference;
 pub use error::{Error, ErrorKind, Place, Problem};
+
 pub use values::{parse_duration, parse_function_name, parse_size};
 
 /// The file name of a manifest.
 pub const FILE_NAME: &str = "samara.toml";
+
+/// What the path of a model in an image begins with.
+pub const IMAGE_SCHEME: &str = "oci://";
 
 /// A function as its author describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,8 +69,7 @@ pub struct Build {
 /// `[model.NAME]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// Inside the function's folder.
-    pub path: PathBuf,
+    pub path: ModelPath,
     /// `cpu`, `gpu`, `gpu:N` or `gpu-or-cpu`; checked. `cpu` by default.
     pub target: String,
     /// A backend's name, or `auto`, the default.
@@ -73,6 +78,20 @@ pub struct Model {
     pub batch: Option<Batch>,
     /// Threads that one run may use; `None`: whoever runs it decides.
     pub threads: Option<usize>,
+}
+
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelPath {
+    /// Inside the function's folder.
+    File(PathBuf),
+    /// In an image or artifact: `oci://registry/repository:tag#part`.
+    Image {
+        reference: Reference,
+        /// A model's name in an image of samara, or a file's path in a
+        /// ModelPack artifact; `None`: the only model there.
+        part: Option<String>,
+    },
 }
 
 /// How rows of several callers may be merged.
@@ -172,6 +191,29 @@ pub struct TestCase {
 
 /// The tolerance of a test that names none.
 pub const DEFAULT_TOLERANCE: f64 = 1e-5;
+
+impl ModelPath {
+    /// The file inside the function's folder, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            ModelPath::File(path) => Some(path),
+            ModelPath::Image { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for ModelPath {
+    /// As the manifest writes it, with the tag that was left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelPath::File(path) => write!(f, "{}", path.display()),
+            ModelPath::Image { reference, part: None } => write!(f, "{IMAGE_SCHEME}{reference}"),
+            ModelPath::Image { reference, part: Some(part) } => {
+                write!(f, "{IMAGE_SCHEME}{reference}#{part}")
+            }
+        }
+    }
+}
 
 impl Manifest {
     /// Reads `samara.toml` in `folder`.

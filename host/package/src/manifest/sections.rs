@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use super::error::{Error, Problem};
 use super::reader::{Entry, Section, Source};
 use super::values::{
-    guest_path, http_host, item_name, parse_duration, parse_function_name, parse_size, path_inside, target,
-    test_name, variable_name, version,
+    guest_path, http_host, item_name, model_path, parse_duration, parse_function_name, parse_size,
+    path_inside, target, test_name, variable_name, version,
 };
 use super::{
     Batch, Build, Capabilities, DEFAULT_TOLERANCE, Directory, Function, Limits, Manifest, Model, Reuse,
@@ -91,7 +91,7 @@ fn models(root: &Section<'_>) -> Result<BTreeMap<String, Model>> {
 fn model(section: &Section<'_>) -> Result<Model> {
     section.check_keys(&["path", "target", "backend", "batch", "threads"])?;
     Ok(Model {
-        path: section.need("path", "the model's file")?.parsed(path_inside)?,
+        path: section.need("path", "the model's file")?.parsed(model_path)?,
         target: section.get("target").map_or(Ok("cpu".to_owned()), |entry| entry.parsed(target))?,
         backend: section.get("backend").map_or(Ok("auto".to_owned()), |entry| entry.parsed(item_name))?,
         batch: section.section("batch", "`batch`")?.map(|section| batch(&section)).transpose()?,

@@ -64,7 +64,7 @@ fn every_key_arrives() {
     assert_eq!(manifest.components(), [Path::new("target/digits.wasm")]);
     assert_eq!(manifest.build, Some(Build { command: "cargo build --release".to_owned() }));
     let model = Model {
-        path: "models/digits.onnx".into(),
+        path: ModelPath::File("models/digits.onnx".into()),
         target: "gpu:1".to_owned(),
         backend: "tract".to_owned(),
         batch: Some(Batch { max: 32, delay: Duration::from_micros(500) }),
@@ -187,6 +187,32 @@ fn senseless_values_are_refused() {
     refusal(ErrorKind::BadValue, "[function]\nname = \"Digits!\"\ncomponent = \"f.wasm\"\n");
     refusal(ErrorKind::BadValue, "[function]\nname = \"f\"\nversion = \"1\"\ncomponent = \"f.wasm\"\n");
     refusal(ErrorKind::BadValue, "[function]\nname = \"f\"\ncomponent = \"f.wasm\"\nreuse = { calls = 0 }\n");
+}
+
+#[test]
+fn a_model_may_lie_in_an_image() {
+    let path = |text: &str| {
+        parse(&format!("[function]\nname = \"m\"\n[model.m]\npath = \"{text}\"\n")).unwrap().models["m"]
+            .path
+            .clone()
+    };
+    let expected =
+        ModelPath::Image { reference: "r.io/zoo:1".parse().unwrap(), part: Some("a/b.onnx".to_owned()) };
+    assert_eq!(path("oci://r.io/zoo:1#a/b.onnx"), expected);
+    assert_eq!(path("oci://r.io/zoo:1#a/b.onnx").to_string(), "oci://r.io/zoo:1#a/b.onnx");
+    assert_eq!(path("oci://r.io/zoo").to_string(), "oci://r.io/zoo:latest");
+    assert_eq!(path("oci://r.io/zoo").file(), None);
+    assert_eq!(path("./m.onnx").file(), Some(Path::new("m.onnx")));
+    for (text, reason) in [
+        ("oci://", "no image reference"),
+        ("oci://R.io/Zoo", "repository must be lower-case"),
+        ("oci://r.io/zoo#", "behind `#` stands the name"),
+        ("https://r.io/m.onnx", "or `oci://` and an image's reference"),
+    ] {
+        let manifest = format!("[model.m]\npath = \"{text}\"\n");
+        let message = refusal_after(ErrorKind::BadValue, &manifest);
+        assert!(message.starts_with("samara.toml:5:8: ") && message.contains(reason), "{message}");
+    }
 }
 
 #[test]

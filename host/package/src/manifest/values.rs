@@ -3,8 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::{IMAGE_SCHEME, ModelPath};
+use crate::reference::InvalidReference;
+
 /// The longest name of anything, in characters.
 const LONGEST_NAME: usize = 63;
+/// The longest name of a part of an image, in bytes.
+const LONGEST_PART: usize = 1024;
 
 /// Parses a size such as `64MiB`, `1.5GiB`, `500kB` or `4096B`.
 ///
@@ -103,6 +108,29 @@ pub(super) fn path_inside(text: &str) -> Result<PathBuf, String> {
             .to_owned());
     }
     Ok(path.components().filter(|part| matches!(part, Component::Normal(_))).collect())
+}
+
+/// A file inside the function's folder, or a model in an image.
+pub(super) fn model_path(text: &str) -> Result<ModelPath, String> {
+    let Some(name) = text.strip_prefix(IMAGE_SCHEME) else {
+        if text.contains("://") {
+            return Err(format!(
+                "a model is a file of the function's folder, or `{IMAGE_SCHEME}` and an image's reference"
+            ));
+        }
+        return path_inside(text).map(ModelPath::File);
+    };
+    let (reference, part) = match name.split_once('#') {
+        Some((reference, part)) => (reference, Some(part)),
+        None => (name, None),
+    };
+    if part
+        .is_some_and(|part| part.is_empty() || part.len() > LONGEST_PART || part.contains(char::is_control))
+    {
+        return Err("behind `#` stands the name of a model in the image".to_owned());
+    }
+    let reference = reference.parse().map_err(|error: InvalidReference| error.to_string())?;
+    Ok(ModelPath::Image { reference, part: part.map(str::to_owned) })
 }
 
 pub(super) fn target(text: &str) -> Result<String, String> {
