@@ -4,7 +4,7 @@
 //! one that names the nearest known key of its section.
 
 mod error;
-mod reader;
+pub(crate) mod reader;
 mod sections;
 mod values;
 

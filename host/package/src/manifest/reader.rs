@@ -1,4 +1,5 @@
-//! Reads typed values out of a TOML document and remembers where each stood.
+//! Reads typed values out of a TOML document and remembers where each stood:
+//! for the manifest, and for the other files of this crate that people write.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,13 +14,13 @@ const SIMILAR: f64 = 0.7;
 
 /// The text of a manifest, to turn spans into lines and columns.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) text: &'a str,
-    pub(super) path: &'a Path,
+pub(crate) struct Source<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) path: &'a Path,
 }
 
 /// One table of the document.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     source: Source<'a>,
     /// How messages call it, e.g. "`[limits]`".
     name: String,
@@ -28,35 +29,47 @@ pub(super) struct Section<'a> {
 }
 
 /// A value with the key it belongs to.
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     source: Source<'a>,
-    pub(super) key: String,
+    pub(crate) key: String,
     value: &'a DeValue<'a>,
     span: Range<usize>,
 }
 
 type Result<T> = std::result::Result<T, Error>;
 
-impl Source<'_> {
-    pub(super) fn error(&self, span: Range<usize>, problem: Problem) -> Error {
+impl<'a> Source<'a> {
+    /// The document that the text is.
+    pub(crate) fn parse(&self) -> Result<Spanned<DeTable<'a>>> {
+        DeTable::parse(self.text).map_err(|error| {
+            let message = error.message().to_owned();
+            self.error(error.span().unwrap_or(0..0), Problem::Syntax { message })
+        })
+    }
+
+    pub(crate) fn error(&self, span: Range<usize>, problem: Problem) -> Error {
+        Error::Invalid { place: self.place(&span), problem: Box::new(problem) }
+    }
+
+    fn place(&self, span: &Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let place = Place {
+        Place {
             file: self.path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-        };
-        Error::Invalid { place, problem: Box::new(problem) }
+        }
     }
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(source: Source<'a>, document: &'a Spanned<DeTable<'a>>) -> Self {
-        Self { source, name: "the manifest".to_owned(), table: document.get_ref(), span: 0..0 }
+    /// The whole document, called `name` in messages.
+    pub(crate) fn root(source: Source<'a>, document: &'a Spanned<DeTable<'a>>, name: &str) -> Self {
+        Self { source, name: name.to_owned(), table: document.get_ref(), span: 0..0 }
     }
 
     /// Refuses keys that are not in `known`.
-    pub(super) fn check_keys(&self, known: &[&str]) -> Result<()> {
+    pub(crate) fn check_keys(&self, known: &[&str]) -> Result<()> {
         let mut keys: Vec<&Spanned<DeString<'_>>> = self.table.keys().collect();
         keys.sort_by_key(|key| key.span().start);
         let Some(key) = keys.into_iter().find(|key| !known.contains(&key.get_ref().as_ref())) else {
@@ -72,23 +85,23 @@ impl<'a> Section<'a> {
         Err(self.source.error(key.span(), problem))
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Entry<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Entry<'a>> {
         let value = self.table.get(key)?;
         Some(Entry { source: self.source, key: key.to_owned(), value: value.get_ref(), span: value.span() })
     }
 
     /// The entry of a key that must be there; `what` explains it.
-    pub(super) fn need(&self, key: &'static str, what: &'static str) -> Result<Entry<'a>> {
+    pub(crate) fn need(&self, key: &'static str, what: &'static str) -> Result<Entry<'a>> {
         self.get(key).ok_or_else(|| self.error(Problem::Missing { section: self.name.clone(), key, what }))
     }
 
     /// A sub-table, called `name` in messages.
-    pub(super) fn section(&self, key: &str, name: &str) -> Result<Option<Section<'a>>> {
+    pub(crate) fn section(&self, key: &str, name: &str) -> Result<Option<Section<'a>>> {
         self.get(key).map(|entry| entry.section(name)).transpose()
     }
 
     /// The tables of an array such as `[[stage]]`, called `name` in messages.
-    pub(super) fn sections(&self, key: &str, name: &str) -> Result<Vec<Section<'a>>> {
+    pub(crate) fn sections(&self, key: &str, name: &str) -> Result<Vec<Section<'a>>> {
         match self.get(key) {
             Some(entry) => entry.items()?.into_iter().map(|item| item.section(name)).collect(),
             None => Ok(Vec::new()),
@@ -96,7 +109,7 @@ impl<'a> Section<'a> {
     }
 
     /// Every entry, by key, in the order of the file.
-    pub(super) fn entries(&self) -> Vec<Entry<'a>> {
+    pub(crate) fn entries(&self) -> Vec<Entry<'a>> {
         let mut entries: Vec<Entry<'a>> = self
             .table
             .iter()
@@ -111,13 +124,13 @@ impl<'a> Section<'a> {
         entries
     }
 
-    pub(super) fn error(&self, problem: Problem) -> Error {
+    pub(crate) fn error(&self, problem: Problem) -> Error {
         self.source.error(self.span.clone(), problem)
     }
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn string(&self) -> Result<&'a str> {
+    pub(crate) fn string(&self) -> Result<&'a str> {
         match self.value {
             DeValue::String(text) => Ok(text.as_ref()),
             _ => Err(self.wrong_type("a string")),
@@ -125,7 +138,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A string that is not empty.
-    pub(super) fn text(&self) -> Result<&'a str> {
+    pub(crate) fn text(&self) -> Result<&'a str> {
         let text = self.string()?;
         if text.trim().is_empty() {
             return Err(self.bad("it must not be empty"));
@@ -133,12 +146,12 @@ impl<'a> Entry<'a> {
         Ok(text)
     }
 
-    pub(super) fn bool(&self) -> Result<bool> {
+    pub(crate) fn bool(&self) -> Result<bool> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("`true` or `false`"))
     }
 
     /// An integer of at least 1.
-    pub(super) fn count(&self) -> Result<u64> {
+    pub(crate) fn count(&self) -> Result<u64> {
         let count = match self.value.as_integer() {
             Some(integer) => u64::from_str_radix(integer.as_str(), integer.radix()),
             None => return Err(self.wrong_type("an integer")),
@@ -150,7 +163,7 @@ impl<'a> Entry<'a> {
     }
 
     /// [`count`](Self::count) for sizes of this machine.
-    pub(super) fn small_count(&self) -> Result<usize> {
+    pub(crate) fn small_count(&self) -> Result<usize> {
         let count = self.count()?;
         u32::try_from(count)
             .ok()
@@ -159,7 +172,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A float, or an integer as one; finite and not negative.
-    pub(super) fn number(&self) -> Result<f64> {
+    pub(crate) fn number(&self) -> Result<f64> {
         let text = match self.value {
             DeValue::Float(float) => float.as_str(),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
@@ -172,7 +185,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A string that `parse` turns into a value; its error is the reason.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &self,
         parse: impl FnOnce(&'a str) -> std::result::Result<T, String>,
     ) -> Result<T> {
@@ -180,7 +193,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The elements of an array.
-    pub(super) fn items(&self) -> Result<Vec<Entry<'a>>> {
+    pub(crate) fn items(&self) -> Result<Vec<Entry<'a>>> {
         let DeValue::Array(array) = self.value else {
             return Err(self.wrong_type("an array"));
         };
@@ -193,7 +206,7 @@ impl<'a> Entry<'a> {
         Ok(array.iter().map(item).collect())
     }
 
-    pub(super) fn section(&self, name: &str) -> Result<Section<'a>> {
+    pub(crate) fn section(&self, name: &str) -> Result<Section<'a>> {
         match self.value {
             DeValue::Table(table) => {
                 Ok(Section { source: self.source, name: name.to_owned(), table, span: self.span.clone() })
@@ -202,13 +215,18 @@ impl<'a> Entry<'a> {
         }
     }
 
-    pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
+    pub(crate) fn bad(&self, reason: impl Into<String>) -> Error {
         let value = self.source.text.get(self.span.clone()).unwrap_or_default().to_owned();
         self.error(Problem::BadValue { key: self.key.clone(), value, reason: reason.into() })
     }
 
-    pub(super) fn error(&self, problem: Problem) -> Error {
+    pub(crate) fn error(&self, problem: Problem) -> Error {
         self.source.error(self.span.clone(), problem)
+    }
+
+    /// Where the value stands.
+    pub(crate) fn place(&self) -> Place {
+        self.source.place(&self.span)
     }
 
     fn wrong_type(&self, expected: &'static str) -> Error {

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
-use toml::de::DeTable;
-
 use super::error::{Error, Problem};
 use super::reader::{Entry, Section, Source};
 use super::values::{
@@ -23,11 +21,8 @@ type Result<T> = std::result::Result<T, Error>;
 
 pub(super) fn parse(text: &str, path: &Path) -> Result<Manifest> {
     let source = Source { text, path };
-    let document = DeTable::parse(text).map_err(|error| {
-        let message = error.message().to_owned();
-        source.error(error.span().unwrap_or(0..0), Problem::Syntax { message })
-    })?;
-    let root = Section::root(source, &document);
+    let document = source.parse()?;
+    let root = Section::root(source, &document, "the manifest");
     root.check_keys(&["function", "build", "model", "stage", "limits", "capabilities", "test"])?;
     let models = models(&root)?;
     let manifest = Manifest {

@@ -15,11 +15,13 @@ mod envelope;
 mod error;
 mod key;
 mod payload;
+mod policy;
 mod stored;
 mod verify;
 
 pub use error::{Error, ErrorKind};
 pub use key::{Password, PrivateKey, PublicKey};
+pub use policy::{Policy, PolicyDecision, Signer};
 pub use stored::{
     Ignored, Signature, Signatures, Signed, cosign_manifest, is_signature, sign, signatures, tag,
 };
