@@ -12,7 +12,9 @@ use std::path::Path;
 use std::process::Command;
 
 use samara_package::layout::{self, Error, ErrorKind, Loaded};
-use samara_package::spec::{ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
+use samara_package::spec::{
+    ContainerConfig, Descriptor, ImageConfig, ImageIndex, ImageManifest, RootFs, to_bytes,
+};
 use samara_package::store::Session;
 use samara_package::{Digest, Reference, Store, media_types};
 
@@ -379,6 +381,43 @@ fn an_image_that_is_not_whole_is_not_saved() {
     assert!(error.to_string().contains(&layer.to_string()), "{error}");
     let error = layout::save(&place.store, &[name("other")], &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("`other:latest` is not in the store"), "{error}");
+}
+
+#[test]
+fn of_an_index_the_image_for_webassembly_is_chosen() {
+    let place = place();
+    let session = place.store.session().unwrap();
+    let wasm = image(&session, "wasm").digest;
+    let foreign = |architecture: &str| {
+        let config = format!(
+            "{{\"architecture\":\"{architecture}\",\"os\":\"linux\",\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[]}}}}"
+        );
+        let config = put(&session, media_types::IMAGE_CONFIG, config.as_bytes());
+        put(&session, media_types::IMAGE_MANIFEST, &to_bytes(&ImageManifest::new(config, Vec::new())))
+    };
+    let size = place.store.blob(&wasm).unwrap().bytes.len() as u64;
+    let wasm = Descriptor::new(media_types::IMAGE_MANIFEST, wasm, size);
+    let load_index = |images: Vec<Descriptor>| {
+        let index = put(&session, media_types::IMAGE_INDEX, &to_bytes(&ImageIndex::new(images)));
+        session.tag(&name("many:1"), &index.digest).unwrap();
+        load(&self::place().store, &save(&place.store, &["many:1"]))
+    };
+    let expected = [(Some(name("many:1")), wasm.digest)];
+    assert_eq!(load_index(vec![foreign("amd64"), wasm.clone(), foreign("arm64")]).unwrap(), expected);
+    assert_eq!(load_index(vec![foreign("amd64")]).unwrap()[0].1, foreign("amd64").digest);
+    let error = load_index(vec![foreign("amd64"), foreign("arm64")]).unwrap_err();
+    assert!(error.to_string().contains("lists 2 images, 0 of them for WebAssembly"), "{error}");
+}
+
+#[test]
+fn a_signature_that_lacks_its_payload_stays_behind() {
+    let (place_, image, _) = saved();
+    let manifest = place_.store.blob(&image.signature).unwrap();
+    let manifest: ImageManifest = serde_json::from_slice(&manifest.bytes).unwrap();
+    std::fs::remove_file(place_.store.blob(&manifest.layers[0].digest).unwrap().path).unwrap();
+    let to = place();
+    load(&to.store, &save(&place_.store, &["localhost:5000/team/digits:1.0"])).unwrap();
+    assert_eq!(to.store.referrers(&image.digest).unwrap(), [image.bom]);
 }
 
 #[test]
