@@ -42,7 +42,7 @@ fn check_whole(store: &Store, reference: &Reference, digest: &Digest) -> Result<
 fn index(store: &Store, names: &[(&Reference, Digest)]) -> Result<ImageIndex> {
     let mut entries = Vec::new();
     for (reference, digest) in names {
-        let mut entry = entry(store, digest)?.annotated(IMAGE_NAME, reference.to_string());
+        let mut entry = entry(store, digest)?.annotated(IMAGE_NAME, reference.without_digest().to_string());
         if let Some(tag) = reference.tag() {
             entry = entry.annotated(REF_NAME, tag);
         }
@@ -53,7 +53,8 @@ fn index(store: &Store, names: &[(&Reference, Digest)]) -> Result<ImageIndex> {
     let mut referrers = BTreeMap::new();
     while let Some(subject) = subjects.pop() {
         for referrer in store.referrers(&subject)? {
-            if store.contains(&referrer) && seen.insert(referrer) {
+            // One that lacks something would make the archive one that does.
+            if store.defects(&referrer, &|_| false).is_empty() && seen.insert(referrer) {
                 subjects.push(referrer);
                 referrers.insert(referrer, referrer_entry(store, &referrer, &subject)?);
             }

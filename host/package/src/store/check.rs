@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+#[cfg(doc)]
+use super::Session;
 use super::error::{Error, io};
 use super::tags::{self, Tagged};
 use super::{Result, Store, blobs, files, stamps};
@@ -67,8 +69,8 @@ struct Check<'a> {
 impl Store {
     /// Hashes all content and follows all names. With `repair`, removes what
     /// is damaged: content comes again with the next pull; a name goes back to
-    /// its newest whole version. Waits until no other process adds to the
-    /// store, or with `repair` reads its names.
+    /// its newest whole version. That waits until nobody has a [`Session`]:
+    /// one of the same thread must have ended.
     ///
     /// # Errors
     /// When a file cannot be read or removed. What is damaged is no error, but
@@ -76,7 +78,6 @@ impl Store {
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
         files::create_private(&self.root)?;
         let _lock = self.lock(if repair { File::lock } else { File::lock_shared })?;
-        let _tags = self.lock_tags()?;
         let mut check =
             Check { store: self, repair, corrupt: BTreeSet::new(), report: CheckReport::default() };
         check.settings()?;
@@ -139,6 +140,7 @@ impl Check<'_> {
     }
 
     fn names(&mut self) -> Result<()> {
+        let _lock = self.store.lock_tags()?;
         for path in files::list(&self.store.tags_folder())? {
             let is_tag = path.extension().is_some_and(|extension| extension == "json") && is_plain(&path);
             if !is_tag {

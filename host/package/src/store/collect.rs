@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+#[cfg(doc)]
+use super::Session;
 use super::error::io;
 use super::{Result, Store, files, stamps};
 use crate::digest::Digest;
@@ -73,7 +75,8 @@ impl Removed {
 
 impl Store {
     /// Removes content that belongs to no version of any name, nor refers to
-    /// one, and leftovers. Waits until no other process adds to the store.
+    /// one, and leftovers. Waits until nobody has a [`Session`]: one of the
+    /// same thread must have ended.
     ///
     /// # Errors
     /// When a file cannot be read or removed, or a tag or manifest is damaged:
@@ -85,12 +88,13 @@ impl Store {
         let versions = self.tags()?.into_iter().flat_map(|tagged| tagged.versions);
         let needed = self.reachable(versions.map(|version| version.digest))?;
         let mut collected = Collected::default();
+        if !options.dry_run {
+            // First: a note must not outlive what it names, not even if this is killed.
+            self.collect_notes(&needed)?;
+        }
         self.collect_blobs(&needed, options, &mut collected.blobs)?;
         self.collect_ingest(options, &mut collected.partial)?;
         self.collect_code(options, &mut collected.code)?;
-        if !options.dry_run {
-            self.collect_notes(&needed)?;
-        }
         Ok(collected)
     }
 

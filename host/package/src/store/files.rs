@@ -8,13 +8,24 @@ use super::Result;
 use super::error::{Error, io};
 use crate::digest::Digest;
 
-/// Makes a folder that only its user may enter.
+/// Makes a folder that only its user may enter, so that a crash does not lose
+/// it with all that is put there.
 pub(super) fn create_private(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|source| io("create the folder", folder, source))
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), create_private)?;
+    match builder.create(folder) {
+        // Another process was faster.
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists || !folder.is_dir() => {
+            Err(io("create the folder", folder, source))
+        }
+        _ => parent.map_or(Ok(()), sync_folder),
+    }
 }
 
 /// Opens a file that exists to be locked.

@@ -26,7 +26,8 @@ pub struct Partial<'a> {
 impl Session {
     /// Begins or continues the content that has this digest and this many
     /// bytes. Waits while another holds it; `None` where it is in the store
-    /// already, or then.
+    /// already, or then. A thread that holds one must not ask for another:
+    /// two that want what the other has would wait for ever.
     ///
     /// # Errors
     /// When the folder cannot be read or written, a limit of the store forbids

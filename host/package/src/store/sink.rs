@@ -100,26 +100,28 @@ impl Sink {
         }
     }
 
-    fn advance(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn advance(&mut self, bytes: &[u8]) {
         self.written += bytes.len() as u64;
         match &mut self.hash {
+            Hash::Behind(follower) => follower.advance(self.written),
             Hash::Here(hasher) => {
                 hasher.update(bytes);
-                if cfg!(unix) && self.written >= FOLLOWED_FROM {
-                    let hasher = hasher.clone();
-                    self.hash = Hash::Behind(Follower::start(&self.file, self.written, hasher)?);
+                // Where no thread can be had, it goes on here.
+                if cfg!(unix)
+                    && self.written >= FOLLOWED_FROM
+                    && let Ok(follower) = Follower::start(&self.file, self.written, hasher.clone())
+                {
+                    self.hash = Hash::Behind(follower);
                 }
             }
-            Hash::Behind(follower) => follower.advance(self.written),
         }
-        Ok(())
     }
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let count = (&*self.file).write(bytes)?;
-        self.advance(&bytes[..count])?;
+        self.advance(&bytes[..count]);
         Ok(count)
     }
 
