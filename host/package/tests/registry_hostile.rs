@@ -17,9 +17,8 @@ use samara_test::registry::{Ending, Reply, Scripted, Seen};
 
 const REPOSITORY: &str = "a/b";
 
-/// Options for a registry that may let one wait.
-fn impatient() -> ClientOptions {
-    ClientOptions { plain_http: true, idle: Duration::from_millis(200), ..options().0 }
+fn plain() -> ClientOptions {
+    ClientOptions { plain_http: true, ..options().0 }
 }
 
 fn sample() -> TestImage {
@@ -34,7 +33,7 @@ fn pull_into(there: &TestStore, server: &Scripted, options: ClientOptions) -> Re
 }
 
 fn pull(server: &Scripted) -> Result<(), Error> {
-    pull_into(&TestStore::new(), server, impatient())
+    pull_into(&TestStore::new(), server, plain())
 }
 
 /// A registry that is honest but for what `twist` makes of its replies.
@@ -70,7 +69,7 @@ fn assert_kind(outcome: Result<(), Error>, kind: ErrorKind) -> String {
 fn an_honest_registry_is_pulled_from() {
     let (image, there) = (sample(), TestStore::new());
     let server = twisted(&image, |_, reply| reply);
-    pull_into(&there, &server, impatient()).unwrap();
+    pull_into(&there, &server, plain()).unwrap();
     assert!(there.has(&image));
 }
 
@@ -85,15 +84,16 @@ fn plain_http_on_this_machine_is_found_out() {
 #[test]
 fn a_registry_that_falls_silent_is_left() {
     let image = sample();
+    let impatient = || ClientOptions { idle: Duration::from_millis(100), attempts: 2, ..plain() };
     for ending in [Ending::StallAfter(1000), Ending::StallAfter(0), Ending::Drip] {
         let server = twisted_layer(&image, move |reply| reply.ending(ending));
-        assert_kind(pull(&server), ErrorKind::Stalled);
+        assert_kind(pull_into(&TestStore::new(), &server, impatient()), ErrorKind::Stalled);
     }
     let server = twisted(&image, |seen, reply| match seen.is_get(&manifest("1")) {
         true => reply.ending(Ending::StallAfter(10)),
         false => reply,
     });
-    assert_kind(pull(&server), ErrorKind::Stalled);
+    assert_kind(pull_into(&TestStore::new(), &server, impatient()), ErrorKind::Stalled);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_broken_transfer_goes_on_where_it_broke() {
         1 => reply.ending(Ending::CutAfter(50_000)),
         _ => reply,
     });
-    pull_into(&there, &server, impatient()).unwrap();
+    pull_into(&there, &server, plain()).unwrap();
     assert!(there.has(&image));
     let path = blob(&image.manifest.layers[1].digest);
     let ranges: Vec<_> = server.seen().into_iter().filter(|seen| seen.path == path).collect();
@@ -117,11 +117,11 @@ fn a_broken_transfer_goes_on_where_it_broke() {
 fn an_interrupted_pull_goes_on_the_next_time() {
     let (image, there) = (sample(), TestStore::new());
     let server = twisted_layer(&image, |reply| reply.ending(Ending::CutAfter(100_000)));
-    let once = ClientOptions { attempts: 1, ..impatient() };
+    let once = ClientOptions { attempts: 1, ..plain() };
     assert_kind(pull_into(&there, &server, once), ErrorKind::Unavailable);
     assert!(!there.store.contains(&image.manifest.layers[1].digest));
     let server = twisted(&image, |_, reply| reply);
-    pull_into(&there, &server, impatient()).unwrap();
+    pull_into(&there, &server, plain()).unwrap();
     assert!(there.has(&image));
     assert!(server.seen().iter().any(|seen| seen.header("range") == Some("bytes=100000-399999")));
 }
@@ -148,7 +148,7 @@ fn what_cannot_be_continued_begins_anew() {
                 _ => Reply::new(200).body(whole.clone()),
             }
         });
-        pull_into(&there, &server, impatient()).unwrap();
+        pull_into(&there, &server, plain()).unwrap();
         assert!(there.has(&image), "{case}");
     }
 }
@@ -163,7 +163,7 @@ fn a_registry_that_always_breaks_off_is_left() {
     assert_kind(pull(&server), ErrorKind::Unavailable);
     let gone = server.host();
     drop(server);
-    let client = Client::new(impatient()).unwrap();
+    let client = Client::new(plain()).unwrap();
     let error = client.resolve(&reference(format!("{gone}/a:1"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("refuses the connection"), "{error}");
@@ -232,7 +232,7 @@ fn a_busy_registry_is_asked_again_when_it_says() {
 fn altered_content_is_refused() {
     let (image, there) = (sample(), TestStore::new());
     let server = twisted_layer(&image, |_| Reply::new(200).body(noise(3, 400_000)));
-    let text = assert_kind(pull_into(&there, &server, impatient()), ErrorKind::Corrupt);
+    let text = assert_kind(pull_into(&there, &server, plain()), ErrorKind::Corrupt);
     assert!(text.contains(&image.manifest.layers[1].digest.to_string()), "{text}");
     assert!(!there.store.contains(&image.manifest.layers[1].digest));
     assert!(!there.store.contains(&Digest::of(&noise(3, 400_000))));
@@ -286,7 +286,7 @@ fn wrong_digests_of_manifests_are_refused() {
     assert_kind(pull(&server), ErrorKind::Corrupt);
     // Asked for one by its digest, it sends another.
     let server = Scripted::start(move |_| Reply::new(200).body(other.bytes.clone()));
-    let client = Client::new(impatient()).unwrap();
+    let client = Client::new(plain()).unwrap();
     let there = TestStore::new();
     let session = there.store.session().unwrap();
     let name = reference(format!("{}/a/b@{}", server.host(), image.digest));
@@ -323,7 +323,7 @@ fn wrong_sizes_in_a_manifest_are_refused() {
     manifest.layers[1].size += 1;
     let image = of(manifest, honest.config.clone(), honest.layers.clone());
     let server = twisted(&image, |_, reply| reply);
-    assert_kind(pull_into(&there, &server, impatient()), ErrorKind::Corrupt);
+    assert_kind(pull_into(&there, &server, plain()), ErrorKind::Corrupt);
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn an_index_gives_its_image_for_wasm() {
         })
     };
     let there = TestStore::new();
-    pull_into(&there, &index(&[(other, amd), (image.digest, wasm)]), impatient()).unwrap();
+    pull_into(&there, &index(&[(other, amd), (image.digest, wasm)]), plain()).unwrap();
     assert!(there.has(&image));
     pull(&index(&[(image.digest, "")])).unwrap();
     let text = assert_kind(pull(&index(&[(other, amd), (image.digest, "")])), ErrorKind::NoPlatform);
@@ -399,7 +399,7 @@ fn a_login_does_not_follow_to_another_host() {
         }
     });
     let login = Credentials::password("me", "hush-hush");
-    let options = ClientOptions { credentials: [(server.host(), login)].into(), ..impatient() };
+    let options = ClientOptions { credentials: [(server.host(), login)].into(), ..plain() };
     let there = TestStore::new();
     pull_into(&there, &server, options).unwrap();
     assert!(there.has(&image));
@@ -420,7 +420,7 @@ fn a_foreign_host_cannot_ask_for_the_login() {
         false => reply,
     });
     let logins = [(server.host(), Credentials::password("me", "hush-hush"))];
-    let options = ClientOptions { credentials: logins.into(), ..impatient() };
+    let options = ClientOptions { credentials: logins.into(), ..plain() };
     assert_kind(pull_into(&TestStore::new(), &server, options), ErrorKind::Unauthorized);
     assert!(thief.seen().iter().all(|seen| seen.header("authorization").is_none()));
 }
