@@ -47,7 +47,7 @@ fn an_image_goes_there_and_comes_back() {
 
 #[test]
 fn a_registry_may_want_a_login_and_speak_tls() {
-    let setup = Setup { login: Some(("me", "hush-hush")), tls: true };
+    let setup = Setup { login: Some(("me", "hush-hush")), tls: true, ..Setup::default() };
     let Some(registry) = DockerRegistry::start(&setup) else { return };
     let image = image(&[b"wasm", b"files"]);
     let (here, there) = (TestStore::new(), TestStore::new());
