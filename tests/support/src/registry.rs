@@ -28,6 +28,10 @@ pub struct Setup<'a> {
     pub login: Option<(&'a str, &'a str)>,
     /// Whether it speaks TLS, with a certificate of its own authority.
     pub tls: bool,
+    /// The address to which it sends who wants a blob.
+    pub blobs_at: Option<&'a str>,
+    /// The address of the server whose tokens it wants.
+    pub tokens_at: Option<&'a str>,
 }
 
 impl DockerRegistry {
@@ -48,9 +52,23 @@ impl DockerRegistry {
             config +=
                 &format!("auth: {{htpasswd: {{realm: test, path: {}/htpasswd}}}}\n", folder.path().display());
         }
-        config += "http:\n  addr: 127.0.0.1:0\n";
+        if let Some(address) = setup.blobs_at {
+            config += &format!(
+                "middleware: {{storage: [{{name: redirect, options: {{baseurl: '{address}'}}}}]}}\n"
+            );
+        }
         if setup.tls {
             write_certificates(folder.path())?;
+        }
+        if let Some(realm) = setup.tokens_at {
+            let root = folder.path().join("ca.crt");
+            config += &format!(
+                "auth: {{token: {{realm: '{realm}', service: test, issuer: test, rootcertbundle: {}}}}}\n",
+                root.display()
+            );
+        }
+        config += "http:\n  addr: 127.0.0.1:0\n";
+        if setup.tls {
             config += &format!(
                 "  tls: {{certificate: {0}/server.crt, key: {0}/server.key}}\n",
                 folder.path().display()

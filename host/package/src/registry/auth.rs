@@ -140,15 +140,8 @@ impl Login {
         };
         let answer = exchange(&host.agent, host.idle, &request, basic.as_deref())?;
         if answer.status != 200 {
-            let refused = matches!(answer.status, 400 | 401 | 403);
-            let failure = host.refusal(answer).noting(", asked for a token");
-            let is_login = refused && self.credentials.is_some();
-            return Err(if is_login {
-                Failure::new(ErrorKind::Unauthorized, failure.problem().to_owned())
-                    .hint(format!("samara login {}", host.name))
-            } else {
-                failure
-            });
+            let refused = matches!(answer.status, 400 | 401 | 403) && self.credentials.is_some();
+            return Err(host.refusal(answer).of_token_server(refused, &host.name));
         }
         read_grant(&answer.bytes(LONGEST_TOKEN)?)
     }

@@ -103,8 +103,15 @@ impl Failure {
         self
     }
 
-    pub(super) fn problem(&self) -> &str {
-        &self.problem
+    /// The same, of the server that was asked for a token: what it does not
+    /// have is not what the registry does not have.
+    pub(super) fn of_token_server(mut self, login_refused: bool, registry: &str) -> Self {
+        if login_refused {
+            (self.kind, self.hint) = (ErrorKind::Unauthorized, Some(format!("samara login {registry}")));
+        } else if self.kind == ErrorKind::NotFound {
+            self.kind = ErrorKind::Protocol;
+        }
+        self.noting(" when it is asked for a token")
     }
 
     pub(super) fn asked(self, asked: impl Into<String>) -> Error {

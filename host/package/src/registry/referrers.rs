@@ -132,10 +132,11 @@ struct Page {
 fn read_page(remote: &Remote, url: Url) -> Result<Option<Page>, Failure> {
     let request = Request::new(Method::GET, url).header("accept", media_types::IMAGE_INDEX);
     remote.host.patience.persist(|| {
-        let answer = remote.host.accept(remote.send(&request)?, &[200, 404])?;
-        if answer.status == 404 {
+        let answer = remote.send(&request)?;
+        if remote.is_absent(&answer) {
             return Ok(None);
         }
+        let answer = remote.host.accept(answer, &[200])?;
         let next = answer.header("link").and_then(next_page).map(|link| answer.url.join(link)).transpose()?;
         if let Some(next) = next.as_ref().filter(|next| !next.same_origin(&remote.host.root)) {
             return Err(Failure::new(

@@ -85,13 +85,22 @@ impl Remote {
         })
     }
 
-    /// A manifest that need not be there.
+    /// A manifest that need not be there. That it is not, only the registry
+    /// itself can say, and only about the manifest.
     pub(super) fn manifest_if_any(&self, name: &str) -> Result<Option<Fetched>, Failure> {
-        match self.manifest(name, None) {
-            Ok(fetched) => Ok(Some(fetched)),
-            Err(failure) if failure.kind == ErrorKind::NotFound => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        let request = self.manifest_request(Method::GET, name)?;
+        self.host.patience.persist(|| {
+            let answer = self.send(&request)?;
+            if self.is_absent(&answer) {
+                return Ok(None);
+            }
+            read(self.host.accept(answer, &[200])?, None).map(Some)
+        })
+    }
+
+    /// Whether the registry itself says that something is not there.
+    pub(super) fn is_absent(&self, answer: &Answer) -> bool {
+        answer.status == 404 && answer.url.same_origin(&self.host.root)
     }
 
     /// Writes a manifest under a tag or its digest, and gives the answer.

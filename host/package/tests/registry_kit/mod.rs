@@ -8,6 +8,7 @@ use std::time::Duration;
 use samara_package::registry::{Client, ClientOptions, Pause};
 use samara_package::spec::{ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
 use samara_package::{Digest, Reference, Store, media_types};
+use samara_test::registry::{Reply, Seen};
 
 /// A store in a folder that goes with it.
 pub(crate) struct TestStore {
@@ -110,4 +111,34 @@ pub(crate) fn options() -> (ClientOptions, Arc<Mutex<Vec<Duration>>>) {
 
 pub(crate) fn client() -> Client {
     Client::new(options().0).unwrap()
+}
+
+/// What an honest registry that has this image as `a/b:1` answers.
+pub(crate) fn serve(image: &TestImage, seen: &Seen) -> Reply {
+    let path = seen.path.split('?').next().unwrap_or_default();
+    let blobs = image.manifest.blobs().map(|blob| blob.digest);
+    let contents = std::iter::once(&image.config).chain(&image.layers);
+    let found = blobs.zip(contents).find(|(digest, _)| path == format!("/v2/a/b/blobs/{digest}"));
+    let is_manifest = ["1".to_owned(), image.digest.to_string()]
+        .iter()
+        .any(|name| path == format!("/v2/a/b/manifests/{name}"));
+    match found {
+        Some((_, content)) => part(content, seen.header("range")),
+        None if is_manifest => {
+            Reply::new(200).header("Content-Type", media_types::IMAGE_MANIFEST).body(image.bytes.clone())
+        }
+        None => {
+            Reply::new(404).body(r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#)
+        }
+    }
+}
+
+/// All of the content, or what a range of it asks for.
+fn part(content: &[u8], range: Option<&str>) -> Reply {
+    let Some((start, end)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+        return Reply::new(200).body(content);
+    };
+    let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
+    let span = format!("bytes {start}-{end}/{}", content.len());
+    Reply::new(206).header("Content-Range", span).body(&content[start..=end])
 }

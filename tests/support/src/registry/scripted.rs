@@ -56,6 +56,11 @@ pub enum Ending {
 }
 
 impl Seen {
+    /// Whether it asks for what is at `path`.
+    pub fn is_get(&self, path: &str) -> bool {
+        self.method == "GET" && self.path == path
+    }
+
     /// A header by its name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
