@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bom;
 mod digest;
 pub mod image;
 pub mod layout;
@@ -16,6 +17,7 @@ pub mod manifest;
 pub mod media_types;
 pub mod models;
 mod reference;
+mod referrer;
 pub mod sign;
 pub mod registry;
 pub mod spec;

@@ -223,7 +223,7 @@ fn hostile_manifests_are_ignored_with_a_reason() {
     assert!(refusal(b"").contains("damaged"));
     assert!(refusal(b"null").contains("damaged"));
     assert!(refusal(&b"[".repeat(1 << 20)).contains("damaged"));
-    assert!(refusal(&b" ".repeat((4 << 20) + 1)).contains("4 MiB"));
+    assert!(refusal(&b" ".repeat((4 << 20) + 1)).contains("more than any real one"));
 
     let ground = Ground::new();
     ground.session.add_referrer(&ground.image, &Digest::of(b"never written")).unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::{manifest, store};
+use crate::{manifest, referrer, store};
 
 /// Ignored signatures that one message tells of.
 const TOLD: usize = 3;
@@ -32,7 +32,7 @@ pub enum Error {
     Unsigned { digest: Digest },
     #[error("{digest} has {}, but none by {}{}", count(*signatures), these(keys), also(ignored))]
     OtherKeys { digest: Digest, signatures: usize, keys: Vec<Digest>, ignored: Vec<String> },
-    #[error("{digest} has no signature that can be read{}", also(reasons))]
+    #[error("{digest} has no signature that can be used{}", also(reasons))]
     Damaged { digest: Digest, reasons: Vec<String> },
     /// A policy file that cannot be used.
     #[error(transparent)]
@@ -62,7 +62,8 @@ pub enum ErrorKind {
     Unsigned,
     /// There are signatures, by other keys.
     OtherKeys,
-    /// There are signatures, and none can be read.
+    /// There are signatures, and none can be used: they are damaged, or not for
+    /// this image.
     Damaged,
     /// A policy file that cannot be used.
     Policy,
@@ -84,6 +85,15 @@ impl Error {
             Error::Damaged { .. } => ErrorKind::Damaged,
             Error::Policy(_) => ErrorKind::Policy,
             Error::Refused { .. } => ErrorKind::Refused,
+        }
+    }
+}
+
+impl From<referrer::Error> for Error {
+    fn from(error: referrer::Error) -> Self {
+        match error {
+            referrer::Error::Store(error) => Error::Store(error),
+            referrer::Error::NotAnImage { digest, reason } => Error::NotAnImage { digest, reason },
         }
     }
 }

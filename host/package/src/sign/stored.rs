@@ -4,24 +4,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use p256::ecdsa;
-use serde::Deserialize;
 
 use super::Result;
-use super::error::Error;
 use super::key::{PrivateKey, PublicKey};
 use super::payload::Payload;
 use crate::digest::Digest;
 use crate::media_types;
 use crate::reference::Reference;
+use crate::referrer;
 use crate::spec::{self, ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs};
-use crate::store::{self, Session, Store};
+use crate::store::{Session, Store};
 
 /// The annotation of a layer that holds the signature of its document.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// Bytes of a manifest of signatures; the largest that registries take.
-const LARGEST_MANIFEST: usize = 4 << 20;
 /// Bytes of a signed document; real ones have less than 1 KiB.
-const LARGEST_PAYLOAD: u64 = 256 << 10;
+const LARGEST_PAYLOAD: usize = 256 << 10;
 /// Layers that are looked at for one image, so that nobody can make a
 /// verification last.
 const MOST_LAYERS: usize = 1000;
@@ -73,7 +70,7 @@ pub struct Signatures {
 /// When the image is not in the store, or the store cannot be written.
 pub fn sign(session: &Session, reference: &Reference, digest: &Digest, key: &PrivateKey) -> Result<Signed> {
     let store = session.store();
-    let subject = subject(store, digest)?;
+    referrer::describe(store, digest)?;
     let payload = spec::to_bytes(&Payload::new(reference, digest));
     let public = key.public();
     let before = signatures(store, digest)?;
@@ -85,7 +82,7 @@ pub fn sign(session: &Session, reference: &Reference, digest: &Digest, key: &Pri
     session.put(&payload)?;
     let layer = Descriptor::of(media_types::SIMPLE_SIGNING, &payload)
         .annotated(SIGNATURE, STANDARD.encode(signature.to_der()));
-    let referrer = put_referrer(session, subject, layer.clone())?;
+    let referrer = referrer::put(session, digest, media_types::COSIGN_SIGNATURE, layer.clone())?;
     let manifest = put_cosign(session, digest, vec![layer])?;
     Ok(Signed { key: public.id(), manifest, referrer, new: before.is_none() })
 }
@@ -98,7 +95,7 @@ pub fn signatures(store: &Store, digest: &Digest) -> Result<Signatures> {
     let mut signatures = Signatures::default();
     let mut layers = 0;
     for referrer in store.referrers(digest)? {
-        match read_manifest(store, &referrer)? {
+        match referrer::read_manifest(store, &referrer)? {
             Ok(manifest) if !is_signature(&manifest) => {}
             Ok(manifest) if manifest.subject.as_ref().is_some_and(|subject| subject.digest != *digest) => {
                 signatures.ignore(&referrer, "it refers to another image");
@@ -163,7 +160,7 @@ impl Signatures {
             Ok(signature) => {
                 // The same one usually stands in both forms.
                 let known = |found: &Signature| {
-                    found.payload == signature.payload && found.signature == signature.signature
+                    found.signature == signature.signature && found.payload == signature.payload
                 };
                 if !self.found.iter().any(known) {
                     self.found.push(signature);
@@ -175,18 +172,6 @@ impl Signatures {
     }
 }
 
-/// A manifest of the store, or why it cannot be used.
-fn read_manifest(store: &Store, digest: &Digest) -> Result<Result<ImageManifest, String>> {
-    let bytes = match read_blob(store, digest)? {
-        Ok(bytes) => bytes,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    if bytes.len() > LARGEST_MANIFEST {
-        return Ok(Err("its manifest has more than 4 MiB".to_owned()));
-    }
-    Ok(serde_json::from_slice(&bytes).map_err(|error| format!("its manifest is damaged: {error}")))
-}
-
 fn read_layer(
     store: &Store,
     digest: &Digest,
@@ -196,14 +181,14 @@ fn read_layer(
     if layer.media_type != media_types::SIMPLE_SIGNING {
         return Ok(Err("its document is not of cosign's media type".to_owned()));
     }
-    if layer.size > LARGEST_PAYLOAD {
+    if layer.size > LARGEST_PAYLOAD as u64 {
         return Ok(Err(format!("its document has {} bytes, more than any real one", layer.size)));
     }
     let signature = match decode_signature(layer) {
         Ok(signature) => signature,
         Err(reason) => return Ok(Err(reason)),
     };
-    let payload = match read_blob(store, &layer.digest)? {
+    let payload = match referrer::read_blob(store, &layer.digest, LARGEST_PAYLOAD)? {
         Ok(payload) if payload.len() as u64 == layer.size => payload,
         Ok(payload) => {
             return Ok(Err(format!("its document has {} bytes, not {}", payload.len(), layer.size)));
@@ -223,58 +208,6 @@ fn decode_signature(layer: &Descriptor) -> Result<ecdsa::Signature, String> {
     let text = layer.annotations.get(SIGNATURE).ok_or("its layer has no signature")?;
     let bytes = STANDARD.decode(text).map_err(|error| format!("its signature is not base64: {error}"))?;
     ecdsa::Signature::from_der(&bytes).map_err(|_| "its signature is not one of ECDSA P-256".to_owned())
-}
-
-/// The content of a blob; damage is a reason, and what the disk does is an
-/// error.
-fn read_blob(store: &Store, digest: &Digest) -> Result<Result<Bytes, String>> {
-    match store.blob(digest) {
-        Ok(blob) => Ok(Ok(blob.bytes)),
-        Err(error) if error.kind() == store::ErrorKind::Io => Err(error.into()),
-        Err(error) => Ok(Err(error.to_string())),
-    }
-}
-
-/// What a referrer says of its image.
-fn subject(store: &Store, digest: &Digest) -> Result<Descriptor> {
-    /// What tells a manifest from another blob.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head {
-        schema_version: u32,
-        media_type: Option<String>,
-        manifests: Option<serde::de::IgnoredAny>,
-    }
-    let not_an_image = |reason: String| Error::NotAnImage { digest: *digest, reason };
-    let bytes = store.blob(digest)?.bytes;
-    if bytes.len() > LARGEST_MANIFEST {
-        return Err(not_an_image("it has more than 4 MiB".to_owned()));
-    }
-    let head: Head = serde_json::from_slice(&bytes).map_err(|error| not_an_image(error.to_string()))?;
-    if head.schema_version != 2 {
-        return Err(not_an_image(format!("its schema version is {}", head.schema_version)));
-    }
-    let usual = match head.manifests {
-        Some(_) => media_types::IMAGE_INDEX,
-        None => media_types::IMAGE_MANIFEST,
-    };
-    let media_type = head.media_type.as_deref().unwrap_or(usual);
-    Ok(Descriptor::new(media_type, *digest, bytes.len() as u64))
-}
-
-/// Writes the form that is a referrer of its own.
-fn put_referrer(session: &Session, subject: Descriptor, layer: Descriptor) -> Result<Digest> {
-    session.put(spec::EMPTY_JSON)?;
-    let config = Descriptor::of(media_types::EMPTY_CONFIG, spec::EMPTY_JSON);
-    let image = subject.digest;
-    let manifest = ImageManifest {
-        artifact_type: Some(media_types::COSIGN_SIGNATURE.to_owned()),
-        subject: Some(subject),
-        ..ImageManifest::new(config, vec![layer])
-    };
-    let digest = session.put(&spec::to_bytes(&manifest))?;
-    session.add_referrer(&image, &digest)?;
-    Ok(digest)
 }
 
 /// Writes the form for the tag: one manifest with the signatures that are
@@ -317,7 +250,7 @@ fn put_cosign(session: &Session, image: &Digest, more: Vec<Descriptor>) -> Resul
 fn cosign_manifests(store: &Store, image: &Digest) -> Result<Vec<(Digest, ImageManifest)>> {
     let mut manifests = Vec::new();
     for referrer in store.referrers(image)? {
-        if let Ok(manifest) = read_manifest(store, &referrer)?
+        if let Ok(manifest) = referrer::read_manifest(store, &referrer)?
             && manifest.subject.is_none()
             && is_signature(&manifest)
         {

@@ -23,6 +23,7 @@
 mod parse;
 mod pattern;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Result;
@@ -178,6 +179,23 @@ impl Rule {
                     Err(error) => return Err(error),
                 };
                 Err(refused(missing, advice(keys)))
+            }
+        }
+    }
+}
+
+impl fmt::Display for PolicyDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicyDecision::NoPolicy => f.write_str("there is no policy"),
+            PolicyDecision::Default { file } => write!(f, "`{}` lets it pass", file.display()),
+            PolicyDecision::Unsigned { rule, place } => {
+                write!(f, "the rule `{rule}` ({place}) asks for no signature")
+            }
+            PolicyDecision::Signed { rule, place, signers, .. } => {
+                let files: Vec<String> =
+                    signers.iter().map(|signer| format!("`{}`", signer.file.display())).collect();
+                write!(f, "signed by {}, as the rule `{rule}` ({place}) asks", files.join(" and "))
             }
         }
     }

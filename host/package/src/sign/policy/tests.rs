@@ -92,6 +92,7 @@ fn the_most_specific_rule_holds() {
     let ground = Ground::new();
     let policy = ground.load(TEAM).unwrap();
     let decision = ground.check(&policy, "r.io/team/draft:new").unwrap();
+    assert!(decision.to_string().starts_with("the rule `r.io/team/draft` ("), "{decision}");
     let place = Place { file: ground.file(), line: 10, column: 13 };
     assert_eq!(decision, PolicyDecision::Unsigned { rule: "r.io/team/draft".to_owned(), place });
     assert!(ground.refusal(&policy, "r.io/team/draft:old").contains("rule `r.io/team/draft:old`"));
@@ -112,7 +113,10 @@ fn one_of_the_keys_suffices_and_is_named() {
     assert!(refusal.contains("\nhint: `samara sign` signs it"), "{refusal}");
     assert!(refusal.contains("policy.toml:5:13"), "{refusal}");
     ground.sign(1);
-    match ground.check(&policy, "r.io/team/digits").unwrap() {
+    let decision = ground.check(&policy, "r.io/team/digits").unwrap();
+    assert!(decision.to_string().starts_with("signed by `"), "{decision}");
+    assert!(decision.to_string().ends_with("policy.toml:5:13) asks"), "{decision}");
+    match decision {
         PolicyDecision::Signed { rule, signers, verified, .. } => {
             assert_eq!(rule, "r.io/team/*");
             let file = ground.folder.path().join("two.pub");
@@ -157,7 +161,7 @@ fn a_signature_of_another_image_does_not_pass() {
         ground.session.add_referrer(&other, &referrer).unwrap();
     }
     let refused = policy.check(ground.session.store(), &"r.io/team/a".parse().unwrap(), &other).unwrap_err();
-    assert!(refused.to_string().contains("no signature that can be read"), "{refused}");
+    assert!(refused.to_string().contains("no signature that can be used"), "{refused}");
 }
 
 #[test]
