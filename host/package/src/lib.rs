@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bundle;
 mod digest;
 pub mod image;
 pub mod manifest;
