@@ -20,6 +20,8 @@ mod open;
 mod pack;
 mod source;
 mod tar_read;
+#[cfg(test)]
+mod tar_tests;
 mod tar_write;
 mod tree;
 
