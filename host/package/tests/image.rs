@@ -205,7 +205,8 @@ fn sources_that_contradict_themselves_are_refused() {
         let error = pack(&session, &source).unwrap_err();
         (error.kind(), error.to_string())
     };
-    let cases: [(&dyn Fn(&mut Source), ErrorKind, &str); 10] = [
+    type Change<'a> = &'a dyn Fn(&mut Source);
+    let cases: [(Change<'_>, ErrorKind, &str); 10] = [
         (
             &|source| drop(source.components.remove(Path::new("out/label.wasm"))),
             ErrorKind::Input,

@@ -42,8 +42,11 @@ fn ended(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), vec![0; 2 * BLOCK]].concat()
 }
 
-/// Paths with their content, or the refused entry and why.
-fn read(archive: &[u8]) -> Result<Vec<(String, Option<Vec<u8>>)>, (String, String)> {
+/// A path with the content of the file; `None`: a folder.
+type Read = (String, Option<Vec<u8>>);
+
+/// Every entry, or the refused one and why.
+fn read(archive: &[u8]) -> Result<Vec<Read>, (String, String)> {
     let content = |kind: Kind| match kind {
         Kind::Folder => None,
         Kind::File { start, size } => Some(archive[start..start + size].to_vec()),
