@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod bom;
+pub mod bundle;
 mod digest;
 pub mod image;
 pub mod layout;

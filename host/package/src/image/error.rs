@@ -84,7 +84,7 @@ pub(crate) fn read(path: &Path, source: std::io::Error) -> Error {
 
 /// An error of copying a file into the store: of the file, where
 /// [`ReadFailed`] says so, or else of the store.
-pub(super) fn write(source: std::io::Error) -> Error {
+pub(crate) fn write(source: std::io::Error) -> Error {
     match source.downcast::<ReadFailed>() {
         Ok(ReadFailed { path, source }) => Error::Read { path, source },
         Err(source) => Error::Write { source },

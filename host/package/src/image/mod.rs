@@ -20,6 +20,8 @@ mod open;
 mod pack;
 mod source;
 mod tar_read;
+#[cfg(test)]
+mod tar_tests;
 mod tar_write;
 mod tree;
 
@@ -29,18 +31,22 @@ pub use pack::{Packed, pack};
 pub use source::{About, Content, Form, Interface, ModelContent, ModelSource, Source};
 
 pub(crate) use documents::{document, layer_blob, open_manifest, parse_document};
+pub(crate) use error::write as write_error;
 pub(crate) use layers::{Compression, unpacked};
 pub(crate) use open::model_file;
+pub(crate) use source::image_path;
 pub(crate) use tar_read::normal_path;
+pub(crate) use tar_write::copy;
 pub(crate) use tree::FileTree;
 
 /// A result of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The label, or in a Wasm artifact the annotation, with the text of
-/// `samara.toml`.
+/// The label with the text of `samara.toml`. An annotation of the manifest
+/// where the text is too long for a label, and in Wasm artifacts.
 pub const MANIFEST_KEY: &str = "dev.samara.manifest";
-/// The label with a JSON object from models' names to their paths.
+/// The label, or annotation, with a JSON object from models' names to their
+/// paths.
 pub const MODELS_LABEL: &str = "dev.samara.models";
 /// The annotation of a layer with the names of the models that it is, joined
 /// by commas.

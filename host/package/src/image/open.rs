@@ -213,7 +213,7 @@ fn open_image(store: &Store, digest: Digest, document: ImageManifest, limits: Li
     }
     let Content { wasm, files, layers } = content(store, &document, &config, limits)?;
     let form = if wasm.is_empty() { Form::Tar } else { Form::Mixed };
-    let text = manifest_text(&config, &files)?;
+    let text = manifest_text(note(&config, &document, MANIFEST_KEY), &files)?;
     let parsed = text.as_deref().map(parse).transpose()?;
     let components = match &parsed {
         Some(manifest) => find_components(manifest, wasm, &files)?,
@@ -221,7 +221,7 @@ fn open_image(store: &Store, digest: Digest, document: ImageManifest, limits: Li
         None => unnamed(wasm),
     };
     let models = match &parsed {
-        Some(manifest) => find_models(manifest, &config, descriptor, &files)?,
+        Some(manifest) => find_models(manifest, note(&config, &document, MODELS_LABEL), descriptor, &files)?,
         None => BTreeMap::new(),
     };
     Ok(Image {
@@ -323,10 +323,14 @@ fn document_bytes(store: &Store, config: &Descriptor) -> Result<Bytes> {
     document(store, "configuration", &config.digest, Some(config.size))
 }
 
+/// What a label says, or an annotation where the text is too long for a label.
+fn note<'a>(config: &'a ImageConfig, document: &'a ImageManifest, key: &str) -> Option<&'a String> {
+    config.config.labels.get(key).or_else(|| document.annotations.get(key))
+}
+
 /// The manifest's text: the label and the file must not contradict each other.
-fn manifest_text(config: &ImageConfig, files: &FileTree) -> Result<Option<String>> {
+fn manifest_text(label: Option<&String>, files: &FileTree) -> Result<Option<String>> {
     let file = files.get(manifest::FILE_NAME);
-    let label = config.config.labels.get(MANIFEST_KEY);
     match (label, file) {
         (Some(label), Some(file)) if label.as_bytes() != &*file.bytes => Err(Error::Layer {
             layer: file.layer,
@@ -426,11 +430,11 @@ fn entrypoint(config: &ImageConfig, files: &FileTree) -> Result<Component> {
 /// The models that the manifest names, where the label says they are.
 fn find_models(
     manifest: &Manifest,
-    config: &ImageConfig,
+    label: Option<&String>,
     descriptor: &Descriptor,
     files: &FileTree,
 ) -> Result<BTreeMap<String, ModelFile>> {
-    let paths: BTreeMap<String, String> = match config.config.labels.get(MODELS_LABEL) {
+    let paths: BTreeMap<String, String> = match label {
         Some(label) => parse_document("label", &descriptor.digest, label.as_bytes())?,
         None => BTreeMap::new(),
     };

@@ -23,6 +23,9 @@ use crate::store::Session;
 
 /// No manifest that people write is longer, in bytes.
 const LONGEST_MANIFEST: usize = 1 << 20;
+/// Key and text of a label together, in bytes: containerd makes labels of
+/// containers out of those of images, and refuses longer ones.
+const LONGEST_LABEL: usize = 4096;
 /// The time that an artifact's configuration names where none was asked for:
 /// readers of it want one.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
@@ -129,9 +132,12 @@ impl Packer<'_> {
         let files: Vec<(&String, &Content)> = plan.files.iter().collect();
         layers.push(self.tar(&files)?);
         title(&mut layers, manifest::FILE_NAME);
-        let config = to_bytes(&config(source, plan, &layers));
+        let (labels, long) = labels(source, plan);
+        let config = to_bytes(&config(source, plan, &layers, labels));
         let config = self.document(media_types::IMAGE_CONFIG, &config)?;
-        self.finish(config, layers, about(source, manifest))
+        let mut annotations = about(source, manifest);
+        annotations.extend(long);
+        self.finish(config, layers, annotations)
     }
 
     fn artifact(mut self, source: &Source, manifest: &Manifest, plan: &Plan<'_>) -> Result<Packed> {
@@ -345,11 +351,18 @@ fn files(source: &Source) -> Result<BTreeMap<String, Content>> {
     Ok(files)
 }
 
-fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor]) -> ImageConfig {
+/// What the image tells samara: labels, and those that are too long for one,
+/// which become annotations.
+fn labels(source: &Source, plan: &Plan<'_>) -> (Annotations, Annotations) {
     let names = plan.models.iter().flat_map(|(path, (_, names))| names.iter().map(move |name| (*name, path)));
     let models: BTreeMap<&str, &String> = names.collect();
-    let mut labels = Annotations::from([(MANIFEST_KEY.to_owned(), source.manifest_text.clone())]);
-    labels.insert(MODELS_LABEL.to_owned(), String::from_utf8_lossy(&to_bytes(&models)).into_owned());
+    let models = String::from_utf8_lossy(&to_bytes(&models)).into_owned();
+    let texts = [(MANIFEST_KEY, source.manifest_text.clone()), (MODELS_LABEL, models)];
+    let labels = texts.map(|(key, text)| (key.to_owned(), text));
+    labels.into_iter().partition(|(key, text)| key.len() + text.len() <= LONGEST_LABEL)
+}
+
+fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor], labels: Annotations) -> ImageConfig {
     let tars = layers.iter().filter(|layer| layer.media_type == media_types::TAR);
     ImageConfig {
         created: source.about.created.clone(),

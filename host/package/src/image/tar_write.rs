@@ -76,8 +76,20 @@ impl<W: Write> TarWriter<W> {
 }
 
 /// Copies in pieces that are large enough for models.
-pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<u64> {
-    io::copy(&mut io::BufReader::with_capacity(PIECE, from), &mut io::BufWriter::with_capacity(PIECE, to))
+pub(crate) fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<u64> {
+    let mut piece = vec![0; PIECE];
+    let mut copied = 0;
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => {
+                to.write_all(&piece[..count])?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Zeros up to the next whole block.

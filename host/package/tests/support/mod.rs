@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use samara_package::image::{Content, Form, Interface, ModelContent, ModelSource, Source};
-use samara_package::spec::{Descriptor, ImageConfig, ImageManifest, to_bytes};
+use samara_package::spec::{Descriptor, ImageConfig, ImageIndex, ImageManifest, to_bytes};
 use samara_package::{Digest, Store, media_types};
 
 /// Two components around a model, and a test.
@@ -104,6 +104,10 @@ pub(crate) fn single(form: Form) -> Source {
     }
 }
 
+pub(crate) fn packed(store: &Store, source: &Source) -> Digest {
+    samara_package::image::pack(&store.session().unwrap(), source).unwrap().digest
+}
+
 /// Puts an image of given layers and diff_ids into the store.
 pub(crate) fn image(
     store: &Store,
@@ -118,4 +122,36 @@ pub(crate) fn image(
     session.put(&bytes).unwrap();
     let manifest = ImageManifest::new(Descriptor::of(media_types::IMAGE_CONFIG, &bytes), layers);
     session.put(&to_bytes(&manifest)).unwrap()
+}
+
+/// Writes images as an OCI layout, each under a tag.
+pub(crate) fn layout(store: &Store, images: &[(&str, Digest)], folder: &Path) {
+    let blobs = folder.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(folder.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+    let copy = |digest: &Digest| {
+        let blob = store.blob(digest).unwrap();
+        std::fs::write(blobs.join(digest.hex()), &blob.bytes).unwrap();
+        blob.bytes
+    };
+    let mut entries = Vec::new();
+    for (tag, digest) in images {
+        let bytes = copy(digest);
+        let manifest: ImageManifest = serde_json::from_slice(&bytes).unwrap();
+        manifest.blobs().for_each(|blob| drop(copy(&blob.digest)));
+        let entry = Descriptor::of(media_types::IMAGE_MANIFEST, &bytes);
+        entries.push(entry.annotated("org.opencontainers.image.ref.name", *tag));
+    }
+    std::fs::write(folder.join("index.json"), to_bytes(&ImageIndex::new(entries))).unwrap();
+}
+
+/// Puts what lies in an OCI layout of one image into a store.
+pub(crate) fn load(store: &Store, folder: &Path) -> Digest {
+    let session = store.session().unwrap();
+    for blob in std::fs::read_dir(folder.join("blobs/sha256")).unwrap() {
+        session.put(&std::fs::read(blob.unwrap().path()).unwrap()).unwrap();
+    }
+    let index = std::fs::read(folder.join("index.json")).unwrap();
+    let index: ImageIndex = serde_json::from_slice(&index).unwrap();
+    index.manifests[0].digest
 }
