@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use crate::support::{root, samara};
 
 /// A command that a document shows, and the output that it shows below.
-struct Shown {
-    command: String,
-    output: String,
+pub(crate) struct Shown {
+    pub(crate) command: String,
+    pub(crate) output: String,
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn documents() -> Vec<PathBuf> {
     std::iter::once(root().join("README.md")).chain(pages).collect()
 }
 
-/// Reads the `console` blocks: a line after `$ ` is a command, what follows it
-/// is its output.
-fn shown(text: &str) -> Vec<Shown> {
+/// Reads the `console` blocks: a line after `$ ` is a command, lines after `> `
+/// go on with it, what follows is its output.
+pub(crate) fn shown(text: &str) -> Vec<Shown> {
     let mut found: Vec<Shown> = Vec::new();
     let mut inside = false;
     for line in text.lines() {
@@ -55,6 +55,12 @@ fn shown(text: &str) -> Vec<Shown> {
         } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
             found.push(Shown { command: command.to_owned(), output: String::new() });
         } else if let (true, Some(shown)) = (inside, found.last_mut()) {
+            let more = line.strip_prefix('>').filter(|_| shown.output.is_empty());
+            if let Some(more) = more {
+                shown.command.push('\n');
+                shown.command.push_str(more.strip_prefix(' ').unwrap_or(more));
+                continue;
+            }
             shown.output.push_str(line);
             shown.output.push('\n');
         }

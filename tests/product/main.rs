@@ -4,6 +4,7 @@
 mod answers;
 mod documents;
 mod examples;
+mod guide;
 mod projects;
 mod sharing;
 mod support;

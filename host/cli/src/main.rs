@@ -10,15 +10,21 @@ mod commands;
 mod compare;
 mod compose;
 mod error;
+mod files;
 mod grants;
+mod images;
 mod input;
+mod interface;
 mod oip;
 mod output;
+mod packed;
 mod printer;
 mod progress;
 mod project;
+mod sbom;
 mod settings;
 mod store;
+mod what;
 
 use std::process::ExitCode;
 
@@ -39,6 +45,20 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args, &settings, &printer),
         Command::Test(args) => commands::test::run(&args, &settings, &printer),
         Command::Inspect(args) => commands::inspect::run(&args, &settings, &printer),
+        Command::Pack(args) => commands::pack::run(&args, &settings, &printer),
+        Command::Push(args) => commands::push::run(&args, &settings, &printer),
+        Command::Pull(args) => commands::pull::run(&args, &settings, &printer),
+        Command::Images(args) => commands::images::run(&args, &settings, &printer),
+        Command::Rm(args) => commands::rm::run(&args, &settings, &printer),
+        Command::Rollback(args) => commands::rollback::run(&args, &settings, &printer),
+        Command::Sign(args) => commands::sign::run(&args, &settings, &printer),
+        Command::Verify(args) => commands::verify::run(&args, &settings, &printer),
+        Command::Save(args) => commands::save::run(&args, &settings, &printer),
+        Command::Load(args) => commands::load::run(&args, &settings, &printer),
+        Command::Bundle(args) => commands::bundle::run(&args, &settings, &printer),
+        Command::Login(args) => commands::login::run(&args, &settings, &printer),
+        Command::Logout(args) => commands::logout::run(&args, &printer),
+        Command::Store(args) => commands::store::run(&args, &settings, &printer),
         Command::Backends => commands::backends::run(&settings, &printer),
         Command::Doctor => commands::doctor::run(&settings, &printer),
         Command::Completions(args) => commands::completions::run(&args, &printer),

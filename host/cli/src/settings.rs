@@ -1,5 +1,7 @@
 //! What the global flags come down to.
 
+use std::path::PathBuf;
+
 use crate::args::{Color, Format, GlobalArgs};
 use crate::store::Store;
 
@@ -11,6 +13,8 @@ pub(crate) struct Settings {
     pub color: anstream::ColorChoice,
     /// `None` where the user has no data directory and names none.
     pub store: Option<Store>,
+    /// The policy file that is named.
+    pub policy: Option<PathBuf>,
 }
 
 /// How much is said on standard error.
@@ -35,7 +39,7 @@ impl Settings {
             Color::Never => anstream::ColorChoice::Never,
         };
         let store = args.store.clone().map(Store::at).or_else(Store::of_user);
-        Self { format: args.output, verbosity, color, store }
+        Self { format: args.output, verbosity, color, store, policy: args.policy.clone() }
     }
 
     pub(crate) fn is_json(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Where samara keeps what it may make again: compiled code, and libraries
-//! that it looks for.
+//! Where samara keeps what it has for its user: images, compiled code, and
+//! libraries that it looks for.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,11 @@ impl Store {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The images.
+    pub(crate) fn images(&self) -> samara_package::Store {
+        samara_package::Store::at(self.root.clone())
     }
 
     /// Compiled code.

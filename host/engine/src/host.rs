@@ -8,11 +8,12 @@ use samara_nn::Pool;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::cache::CodeCache;
+use crate::cache::{self, CodeCache};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::instance::InstanceState;
 use crate::linker;
+use crate::report::Compiled;
 use crate::ticker::{Awake, Ticker};
 
 /// How a [`Host`] is set up.
@@ -56,6 +57,14 @@ impl Host {
         let ticker =
             Ticker::start(engine.weak()).map_err(|error| Error::Start { reason: error.to_string() })?;
         Ok(Self { shared: Arc::new(Shared { engine, linker, cache, models, ticker, instances }) })
+    }
+
+    /// Compiles a component into the code cache, unless it is there.
+    ///
+    /// # Errors
+    /// When the bytes are no component or do not compile.
+    pub fn precompile(&self, name: &str, component: &[u8]) -> Result<Compiled> {
+        Ok(cache::load(name, self.engine(), self.cache(), component)?.compiled)
     }
 
     /// The pool that holds every model of this process.

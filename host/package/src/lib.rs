@@ -15,12 +15,13 @@ mod digest;
 pub mod image;
 pub mod layout;
 pub mod manifest;
+mod mapping;
 pub mod media_types;
 pub mod models;
 mod reference;
 mod referrer;
-pub mod sign;
 pub mod registry;
+pub mod sign;
 pub mod spec;
 pub mod store;
 

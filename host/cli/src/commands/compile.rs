@@ -9,10 +9,11 @@ use crate::compose;
 use crate::error::Outcome;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::what;
 
 pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let name = compose::stem(&args.model);
-    let request = compose::model_request(&args.model, &args.place)?;
+    let request = what::model_request(&args.model, &args.place)?;
     let model = {
         let _spinner = printer.spinner(format!("loading {name}"));
         compose::pool(settings).acquire(&request.source, &request.choice, &request.options)?

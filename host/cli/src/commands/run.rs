@@ -7,21 +7,24 @@ use samara_engine::{CallReport, Compiled, ErrorKind, Kind, ModelRun};
 use samara_nn::{Datatype, NamedTensor, Signature, TensorSpec};
 
 use crate::args::RunArgs;
-use crate::compose::{Loaded, What};
+use crate::compose::Loaded;
 use crate::error::{Outcome, Usage};
 use crate::grants;
+use crate::images::Images;
 use crate::input;
 use crate::oip::{Parameters, Request, Response};
 use crate::output;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::what::What;
 
 pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
-    let what = What::find(&args.what)?;
+    let images = Images::new(settings, &args.registry, printer);
+    let what = What::find(&args.what, &images)?;
     if let What::Project(project) = &what {
         project.ensure_built(printer)?;
     }
-    let source = what.source(&args.models, &args.place, &args.grants)?;
+    let source = what.source(&args.models, &args.place, &args.grants, &images)?;
     if let Some(manifest) = what.manifest() {
         grants::tell_missing(&manifest.capabilities, what.folder(), &source.grants, &source.name, printer);
     }
@@ -98,11 +101,9 @@ fn without_input(args: &RunArgs, what: &What, signature: &Signature, printer: &P
     if signature.inputs.is_empty() {
         return Ok(Request { id: None, inputs: Vec::new(), outputs: Vec::new() });
     }
-    if let What::Project(project) = what
-        && let Some(test) = project.manifest.tests.first()
-    {
+    if let Some(test) = what.tests().first() {
         printer.note(format_args!("no input is given, so this is the test `{}` of `samara.toml`", test.name));
-        return input::from_file(&project.path(&test.inputs), signature)
+        return input::from_file(&what.test_file(&test.inputs)?, signature)
             .with_context(|| format!("cannot use the input of the test `{}`", test.name));
     }
     let inputs: Vec<String> = signature.inputs.iter().map(|spec| format!("  {spec}")).collect();

@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 use crate::args::TestArgs;
 use crate::compare;
-use crate::compose::{Loaded, What};
+use crate::compose::Loaded;
 use crate::error::{Outcome, explain};
 use crate::grants;
+use crate::images::Images;
 use crate::input;
 use crate::oip;
 use crate::printer::{GREEN, Printer, RED};
-use crate::project::Project;
 use crate::settings::Settings;
+use crate::what::What;
 
 /// How a test ended.
 struct Verdict {
@@ -27,33 +28,28 @@ struct Verdict {
 }
 
 pub(crate) fn run(args: &TestArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
-    let project = Project::open(&args.dir)?;
-    if project.manifest.tests.is_empty() {
+    let images = Images::new(settings, &args.registry, printer);
+    let what = What::find(&args.what, &images)?;
+    if what.tests().is_empty() {
         bail!(
             "`{}` has no tests\nhint: add one: `[[test]]` with `name`, `inputs` (a request) and `expect` (the response)",
-            project.manifest.function.name
+            what.name()
         );
     }
-    project.ensure_built(printer)?;
-    let what = What::Project(Box::new(project));
-    let What::Project(project) = &what else {
-        return Ok(Outcome::Failed);
-    };
-    let source = what.source(&[], &args.place, &args.grants)?;
-    grants::tell_missing(
-        &project.manifest.capabilities,
-        &project.folder,
-        &source.grants,
-        &source.name,
-        printer,
-    );
+    if let What::Project(project) = &what {
+        project.ensure_built(printer)?;
+    }
+    let source = what.source(&[], &args.place, &args.grants, &images)?;
+    if let Some(manifest) = what.manifest() {
+        grants::tell_missing(&manifest.capabilities, what.folder(), &source.grants, &source.name, printer);
+    }
     let loaded = Loaded::load(&what, source, settings, printer)?;
     let Some(signature) = loaded.function.signature() else {
         bail!("`{}` is {}, and tests call functions", loaded.function.name(), loaded.function.kind().name());
     };
     let mut verdicts = Vec::new();
-    for test in &project.manifest.tests {
-        let verdict = run_one(test, project, &loaded, signature);
+    for test in what.tests() {
+        let verdict = run_one(test, &what, &loaded, signature);
         if !printer.is_json() {
             printer.data(&verdict.as_text())?;
         }
@@ -62,9 +58,9 @@ pub(crate) fn run(args: &TestArgs, settings: &Settings, printer: &Printer) -> Re
     conclude(&verdicts, loaded.function.name(), printer)
 }
 
-fn run_one(test: &TestCase, project: &Project, loaded: &Loaded, signature: &Signature) -> Verdict {
+fn run_one(test: &TestCase, what: &What, loaded: &Loaded, signature: &Signature) -> Verdict {
     let started = Instant::now();
-    let problem = match judge(test, project, loaded, signature) {
+    let problem = match judge(test, what, loaded, signature) {
         Ok(difference) => difference,
         Err(error) => Some(explain(&error).0.join(": ")),
     };
@@ -72,14 +68,9 @@ fn run_one(test: &TestCase, project: &Project, loaded: &Loaded, signature: &Sign
 }
 
 /// The first difference between what is expected and what comes.
-fn judge(
-    test: &TestCase,
-    project: &Project,
-    loaded: &Loaded,
-    signature: &Signature,
-) -> Result<Option<String>> {
-    let request = input::from_file(&project.path(&test.inputs), signature)?;
-    let path = project.path(&test.expect);
+fn judge(test: &TestCase, what: &What, loaded: &Loaded, signature: &Signature) -> Result<Option<String>> {
+    let request = input::from_file(&what.test_file(&test.inputs)?, signature)?;
+    let path = what.test_file(&test.expect)?;
     let expected = oip::parse_tensors(&input::read_text(&path)?)
         .with_context(|| format!("cannot use `{}`", path.display()))?;
     let answer = loaded.infer(request.inputs)?;

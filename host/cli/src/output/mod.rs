@@ -30,6 +30,16 @@ pub(crate) fn element_texts(tensor: &Tensor) -> Vec<String> {
     (0..values.len()).map(|index| values.text(index)).collect()
 }
 
+/// A number of bytes for people.
+pub(crate) fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
 fn show(name: &str, tensor: &Tensor, width: usize) -> String {
     let padding = " ".repeat(width.saturating_sub(name.chars().count()));
     let name = text::printable(name);

@@ -75,3 +75,11 @@ fn text_is_shown_and_cannot_steer_the_terminal() {
     let long = Tensor::from_elements([1], ["line\nline"]).unwrap();
     assert_eq!(lines(vec![("t", long)]), "t  BYTES[1]\n  line\n  line\n");
 }
+
+#[test]
+fn sizes_have_units() {
+    assert_eq!(size_text(1023), "1023 bytes");
+    assert_eq!(size_text(1536), "1.5 KiB");
+    assert_eq!(size_text(64 << 20), "64.0 MiB");
+    assert_eq!(size_text(3 << 30), "3.0 GiB");
+}

@@ -1,5 +1,7 @@
 //! Why a function cannot be written to or read from one file.
 
+use std::path::PathBuf;
+
 use crate::{image, manifest};
 
 /// A bundle that cannot be written or read.
@@ -9,6 +11,8 @@ pub enum Error {
     /// One of the files that go into it.
     #[error(transparent)]
     Part(#[from] image::Error),
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write the bundle")]
     Write { source: std::io::Error },
     #[error("cannot bundle: {reason}")]
@@ -36,7 +40,7 @@ pub enum ErrorKind {
     TooLarge,
     /// Bytes are not what they should be.
     Corrupt,
-    /// The file cannot be written.
+    /// The file cannot be read or written.
     Io,
 }
 
@@ -46,7 +50,7 @@ impl Error {
             Error::Part(_) | Error::Source { .. } => ErrorKind::Input,
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::CutOff { .. } | Error::Damaged { .. } | Error::Manifest(_) => ErrorKind::Corrupt,
-            Error::Write { .. } => ErrorKind::Io,
+            Error::Read { .. } | Error::Write { .. } => ErrorKind::Io,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::image::{Component, Content, Image, ModelFile};
 use crate::manifest::Manifest;
 
 pub use error::{Error, ErrorKind};
-pub use read::read;
+pub use read::{open, read};
 pub use write::write;
 
 /// A result of this module.

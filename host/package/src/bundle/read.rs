@@ -1,6 +1,7 @@
 //! Reads a bundle where it lies and checks every byte of it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,23 @@ use super::{
 use crate::digest::Digest;
 use crate::image::{Component, ModelFile, normal_path};
 use crate::manifest::{self, Manifest};
+use crate::mapping;
 
 /// No function has more parts.
 const MOST_SECTIONS: usize = 65_536;
 /// Of the table, in bytes.
 const LARGEST_INDEX: usize = 16 << 20;
+
+/// Maps a file and reads the function in it; `None` where it is an ordinary
+/// component, or no WebAssembly.
+///
+/// # Errors
+/// When it cannot be mapped, or as [`read`].
+pub fn open(path: &Path) -> Result<Option<Bundle>> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    read(mapping::map(&file).map_err(failed)?)
+}
 
 /// Reads a function from the bytes of one file; `None` where they are an
 /// ordinary component, or no WebAssembly.

@@ -2,6 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use p256::ecdsa;
 
@@ -61,6 +63,20 @@ pub struct Ignored {
 pub struct Signatures {
     pub found: Vec<Signature>,
     pub ignored: Vec<Ignored>,
+}
+
+impl Signatures {
+    /// How many different signatures there are: each is stored in two forms.
+    pub fn count(&self) -> usize {
+        let different: BTreeSet<Vec<u8>> =
+            self.found.iter().map(|found| found.signature.to_bytes().to_vec()).collect();
+        different.len()
+    }
+
+    /// The names under which the image was signed, sorted.
+    pub fn references(&self) -> BTreeSet<&str> {
+        self.found.iter().map(|found| found.reference.as_str()).collect()
+    }
 }
 
 /// Signs the image `digest`, which is in the store, for the repository of

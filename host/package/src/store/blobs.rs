@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use memmap2::Mmap;
 
 use super::error::{Error, io};
 use super::{Result, Store, stamps};
 use crate::digest::Digest;
+use crate::mapping;
 
 /// Content of the store, mapped where it lies.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Store {
     pub fn blob(&self, digest: &Digest) -> Result<Blob> {
         let path = self.blob_path(digest);
         let file = self.open_blob(digest)?;
-        let bytes = map(&file).map_err(|source| io("read", &path, source))?;
+        let bytes = mapping::map(&file).map_err(|source| io("read", &path, source))?;
         let found = match stamps::is_stamped(self, digest, &file) {
             true => *digest,
             false => stamps::hash_and_stamp(self, digest, &file, &bytes),
@@ -63,16 +63,4 @@ impl Store {
     pub(super) fn ingest(&self) -> PathBuf {
         self.root.join("ingest")
     }
-}
-
-pub(super) fn map(file: &File) -> std::io::Result<Bytes> {
-    if file.metadata()?.len() == 0 {
-        return Ok(Bytes::new()); // nothing to map
-    }
-    // SAFETY: files in `blobs` are never written to after they got their
-    // name: they are read-only, in a folder that only this user may enter, and
-    // every writer of this module makes new files and renames them.
-    #[expect(unsafe_code, reason = "a mapping is how weights are read without a copy")]
-    let map = unsafe { Mmap::map(file)? };
-    Ok(Bytes::from_owner(map))
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::Session;
 use super::error::{Error, io};
 use super::tags::{self, Tagged};
-use super::{Result, Store, blobs, files, stamps};
+use super::{Result, Store, files, stamps};
 use crate::digest::Digest;
+use crate::mapping;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -115,7 +116,7 @@ impl Check<'_> {
     fn blob(&mut self, path: &Path, digest: &Digest) -> Result<()> {
         let failed = |source| io("read", path, source);
         let file = File::open(path).map_err(failed)?;
-        let bytes = blobs::map(&file).map_err(failed)?;
+        let bytes = mapping::map(&file).map_err(failed)?;
         let found = stamps::hash_and_stamp(self.store, digest, &file, &bytes);
         self.report.blobs += 1;
         self.report.bytes += bytes.len() as u64;

@@ -1,31 +1,45 @@
 //! `samara inspect`: what a function takes, gives, needs and asks for.
 
+mod image;
+
 use anyhow::Result;
 use samara_engine::{FunctionSource, Limits, StageSource};
 use samara_nn::{ResidentModel, Signature, TensorSpec, format_shape};
 use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
-use wasmparser::{Parser, Payload};
 
 use crate::args::InspectArgs;
-use crate::compose::{Loaded, What};
+use crate::compose::Loaded;
 use crate::error::Outcome;
+use crate::images::Images;
+use crate::interface;
+use crate::output::size_text;
 use crate::printer::{BOLD, DIM, Printer};
 use crate::settings::Settings;
+use crate::what::What;
+use image::ImageFacts;
 
 /// Everything there is to say about a function.
 struct Facts<'a> {
     loaded: &'a Loaded,
     source: &'a FunctionSource,
     capabilities: Capabilities,
+    image: Option<ImageFacts<'a>>,
 }
 
 pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
-    let what = What::find(&args.what)?;
-    let source = what.source(&args.models, &args.place, &args.grants)?;
+    let images = Images::new(settings, &args.registry, printer);
+    let what = What::find(&args.what, &images)?;
+    let source = what.source(&args.models, &args.place, &args.grants, &images)?;
     let loaded = Loaded::load(&what, source.clone(), settings, printer)?;
     let capabilities = what.manifest().map(|manifest| manifest.capabilities.clone()).unwrap_or_default();
-    let facts = Facts { loaded: &loaded, source: &source, capabilities };
+    let image = match &what {
+        What::Packed(packed) => {
+            packed.image().map(|image| ImageFacts::read(&images.store()?, image)).transpose()?
+        }
+        _ => None,
+    };
+    let facts = Facts { loaded: &loaded, source: &source, capabilities, image };
     if printer.is_json() {
         printer.json(&facts.as_json())?;
     } else {
@@ -68,6 +82,7 @@ impl Facts<'_> {
             "models": models,
             "capabilities": capabilities_json(&self.capabilities),
             "limits": limits_json(&self.source.limits),
+            "image": self.image.as_ref().map(ImageFacts::as_json),
         })
     }
 
@@ -101,6 +116,7 @@ impl Facts<'_> {
         text.push_str(&section("models", &models));
         text.push_str(&section("asks for", &capabilities_text(&self.capabilities)));
         text.push_str(&section("limits", &limits_text(&self.source.limits)));
+        text.push_str(&self.image.as_ref().map(ImageFacts::as_text).unwrap_or_default());
         text
     }
 
@@ -138,7 +154,7 @@ fn stage_text(stage: &StageSource) -> Vec<String> {
     match stage {
         StageSource::Component { name, bytes, .. } => {
             let mut lines = vec![format!("{name}  component, {}", size_text(bytes.len() as u64))];
-            let packages = by_package(&imports(bytes));
+            let packages = by_package(&interface::of(bytes).imports);
             lines.extend(packages.iter().map(|package| format!("  {DIM}imports {package}{DIM:#}")));
             lines
         }
@@ -149,27 +165,10 @@ fn stage_text(stage: &StageSource) -> Vec<String> {
 fn stage_json(stage: &StageSource) -> Value {
     match stage {
         StageSource::Component { name, bytes, .. } => json!({
-            "name": name, "component": samara_engine::sha256(bytes), "bytes": bytes.len(), "imports": imports(bytes),
+            "name": name, "component": samara_engine::sha256(bytes), "bytes": bytes.len(), "imports": interface::of(bytes).imports,
         }),
         StageSource::Model { name, model, .. } => json!({ "name": name, "model": model }),
     }
-}
-
-/// The interfaces that a component imports. The engine has checked the bytes.
-fn imports(component: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut depth = 0usize;
-    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                names.extend(section.into_iter().flatten().map(|import| import.name.name.to_owned()));
-            }
-            _ => {}
-        }
-    }
-    names
 }
 
 /// Interfaces of one package and version on one line, e.g.
@@ -226,14 +225,6 @@ fn limits_text(limits: &Limits) -> Vec<String> {
     ]
 }
 
-fn size_text(bytes: u64) -> String {
-    match bytes {
-        0..1_024 => format!("{bytes} bytes"),
-        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,12 +237,5 @@ mod tests {
             by_package(&imports.map(str::to_owned)),
             ["wasi:io@0.2.6 (poll, streams)", "wasi:nn@0.2.0 (tensor)", "acme:db (query)"]
         );
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(size_text(1023), "1023 bytes");
-        assert_eq!(size_text(1536), "1.5 KiB");
-        assert_eq!(size_text(64 << 20), "64.0 MiB");
     }
 }

@@ -1,5 +1,7 @@
 //! The command line as types. What a flag does is said here, once.
 
+mod images;
+
 use std::path::PathBuf;
 
 use clap::builder::Styles;
@@ -8,6 +10,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::input::InputArg;
+
+pub(crate) use images::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -44,9 +48,12 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Folder of compiled code and libraries [default: the user's data directory]
+    /// Folder of images, compiled code and libraries [default: the user's data directory]
     #[arg(long, global = true, env = "SAMARA_STORE", hide_env_values = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
+    /// File that says whose signatures images need [default: /etc/samara/policy.toml, else the user's]
+    #[arg(long, global = true, env = "SAMARA_POLICY", hide_env_values = true, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// What standard output carries
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
@@ -93,6 +100,34 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Show what a function, component or model takes, gives and needs
     Inspect(InspectArgs),
+    /// Make an image of a function, in the store
+    Pack(PackArgs),
+    /// Send an image to a registry
+    Push(PushArgs),
+    /// Fetch an image from a registry
+    Pull(PullArgs),
+    /// List the images of the store
+    Images(ImagesArgs),
+    /// Remove images from the store
+    Rm(RmArgs),
+    /// Let a name stand for its earlier image again
+    Rollback(RollbackArgs),
+    /// Sign an image, or make a key for it
+    Sign(SignArgs),
+    /// Check who signed an image
+    Verify(VerifyArgs),
+    /// Write images into an archive, with all that belongs to them
+    Save(SaveArgs),
+    /// Read images from an archive into the store
+    Load(LoadArgs),
+    /// Write a function with its models into one `.wasm` file
+    Bundle(BundleArgs),
+    /// Remember the credentials of a registry
+    Login(LoginArgs),
+    /// Forget the credentials of a registry
+    Logout(LogoutArgs),
+    /// Look after the store
+    Store(StoreArgs),
     /// List the engines that run models
     Backends,
     /// Check this machine and say what to do
@@ -142,7 +177,7 @@ pub(crate) struct CompileArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = INPUT_HELP)]
 pub(crate) struct RunArgs {
-    /// Folder with `samara.toml`, component (`.wasm`) or model (`.onnx`)
+    /// Folder with `samara.toml`, component or bundle (`.wasm`), model (`.onnx`), or image
     #[arg(default_value = ".")]
     pub what: String,
     /// Arguments of a command
@@ -158,22 +193,26 @@ pub(crate) struct RunArgs {
     pub place: PlaceArgs,
     #[command(flatten)]
     pub grants: GrantArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {
-    /// Folder with `samara.toml`
+    /// Folder with `samara.toml`, bundle (`.wasm`), or image
     #[arg(default_value = ".")]
-    pub dir: PathBuf,
+    pub what: String,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]
     pub grants: GrantArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// Folder with `samara.toml`, component (`.wasm`) or model (`.onnx`)
+    /// Folder with `samara.toml`, component or bundle (`.wasm`), model (`.onnx`), or image
     #[arg(default_value = ".")]
     pub what: String,
     /// Give a `.wasm` a model under this name
@@ -183,6 +222,8 @@ pub(crate) struct InspectArgs {
     pub place: PlaceArgs,
     #[command(flatten)]
     pub grants: GrantArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// Where models run.

@@ -1,0 +1,29 @@
+//! What a component imports and exports, by name.
+
+use samara_package::image::Interface;
+use wasmparser::{Parser, Payload};
+
+/// Reads the names from a component. Bytes that are none have none: whoever
+/// compiles them says what is wrong.
+pub(crate) fn of(component: &[u8]) -> Interface {
+    let mut interface = Interface::default();
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                interface
+                    .imports
+                    .extend(section.into_iter().flatten().map(|import| import.name.name.to_owned()));
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                interface
+                    .exports
+                    .extend(section.into_iter().flatten().map(|export| export.name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    interface
+}
