@@ -33,14 +33,15 @@ impl Store {
     pub fn blob(&self, digest: &Digest) -> Result<Blob> {
         let path = self.blob_path(digest);
         let file = self.open_blob(digest)?;
-        let bytes = map(&file).map_err(|source| io("read", &path, source))?;
+        let failed = |source| io("read", &path, source);
         let found = match stamps::is_stamped(self, digest, &file) {
             true => *digest,
-            false => stamps::hash_and_stamp(self, digest, &file, &bytes),
+            false => stamps::hash_and_stamp(self, digest, &file).map_err(failed)?,
         };
         if found != *digest {
             return Err(Error::WrongDigest { expected: *digest, found });
         }
+        let bytes = map(&file).map_err(failed)?;
         Ok(Blob { digest: *digest, bytes, path })
     }
 
@@ -65,7 +66,7 @@ impl Store {
     }
 }
 
-pub(super) fn map(file: &File) -> std::io::Result<Bytes> {
+fn map(file: &File) -> std::io::Result<Bytes> {
     if file.metadata()?.len() == 0 {
         return Ok(Bytes::new()); // nothing to map
     }
