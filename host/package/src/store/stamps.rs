@@ -19,7 +19,7 @@ use super::{Store, files, sink};
 use crate::digest::{Digest, Sha256};
 
 /// Smaller blobs are hashed each time: that takes less than a millisecond.
-const STAMPED_FROM: u64 = 1 << 20;
+pub(super) const STAMPED_FROM: u64 = 1 << 20;
 const LONGEST_STAMP: u64 = 256;
 /// A tick takes at most 10 ms on any Linux.
 const WAITS: usize = 40;
