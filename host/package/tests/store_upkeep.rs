@@ -281,6 +281,19 @@ fn content_that_was_damaged_is_written_anew() {
 }
 
 #[test]
+fn a_store_is_busy_while_somebody_adds_to_it() {
+    let Place { store, .. } = &place();
+    assert!(!store.is_busy().unwrap());
+    let session = store.session().unwrap();
+    let other = store.session().unwrap();
+    assert!(store.is_busy().unwrap());
+    drop(session);
+    assert!(store.is_busy().unwrap());
+    drop(other);
+    assert!(!store.is_busy().unwrap());
+}
+
+#[test]
 fn limits_are_kept_and_name_themselves() {
     let Place { store, .. } = &place();
     let path = store.root().join("store.toml");

@@ -1,6 +1,7 @@
 //! Content by digest.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -10,11 +11,12 @@ use super::{Result, Store, stamps};
 use crate::digest::Digest;
 use crate::mapping;
 
-/// Content of the store, mapped where it lies.
+/// Content of the store.
 #[derive(Debug, Clone)]
 pub struct Blob {
     pub digest: Digest,
-    /// A mapping of the file: reading it costs memory only for the pages read.
+    /// A mapping of the file, unless it is small: reading it costs memory only
+    /// for the pages read.
     pub bytes: Bytes,
     pub path: PathBuf,
 }
@@ -33,15 +35,21 @@ impl Store {
     pub fn blob(&self, digest: &Digest) -> Result<Blob> {
         let path = self.blob_path(digest);
         let file = self.open_blob(digest)?;
-        let bytes = mapping::map(&file).map_err(|source| io("read", &path, source))?;
-        let found = match stamps::is_stamped(self, digest, &file) {
-            true => *digest,
-            false => stamps::hash_and_stamp(self, digest, &file, &bytes),
+        let failed = |source| io("read", &path, source);
+        let (found, bytes) = match file.metadata().map_err(failed)?.len() < stamps::STAMPED_FROM {
+            true => read(&file).map_err(failed)?,
+            false if stamps::is_stamped(self, digest, &file) => {
+                (*digest, mapping::map(&file).map_err(failed)?)
+            }
+            false => {
+                let found = stamps::hash_and_stamp(self, digest, &file).map_err(failed)?;
+                (found, mapping::map(&file).map_err(failed)?)
+            }
         };
-        if found != *digest {
-            return Err(Error::WrongDigest { expected: *digest, found });
+        match found == *digest {
+            true => Ok(Blob { digest: *digest, bytes, path }),
+            false => Err(Error::WrongDigest { expected: *digest, found }),
         }
-        Ok(Blob { digest: *digest, bytes, path })
     }
 
     pub(super) fn open_blob(&self, digest: &Digest) -> Result<File> {
@@ -63,4 +71,11 @@ impl Store {
     pub(super) fn ingest(&self) -> PathBuf {
         self.root.join("ingest")
     }
+}
+
+/// Reads a small file: the bytes that were hashed are those that are given.
+fn read(mut file: &File) -> std::io::Result<(Digest, Bytes)> {
+    let mut bytes = Vec::new();
+    file.by_ref().take(stamps::STAMPED_FROM).read_to_end(&mut bytes)?;
+    Ok((Digest::of(&bytes), Bytes::from(bytes)))
 }

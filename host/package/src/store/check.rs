@@ -12,7 +12,6 @@ use super::error::{Error, io};
 use super::tags::{self, Tagged};
 use super::{Result, Store, files, stamps};
 use crate::digest::Digest;
-use crate::mapping;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -114,20 +113,18 @@ impl Check<'_> {
     }
 
     fn blob(&mut self, path: &Path, digest: &Digest) -> Result<()> {
-        let failed = |source| io("read", path, source);
-        let file = File::open(path).map_err(failed)?;
-        let bytes = mapping::map(&file).map_err(failed)?;
-        let found = stamps::hash_and_stamp(self.store, digest, &file, &bytes);
+        let file = File::open(path).map_err(|source| io("read", path, source))?;
         self.report.blobs += 1;
-        self.report.bytes += bytes.len() as u64;
-        if found == *digest {
-            return Ok(());
-        }
+        self.report.bytes += file.metadata().map_or(0, |metadata| metadata.len());
+        let text = match stamps::hash_and_stamp(self.store, digest, &file) {
+            Ok(found) if found == *digest => return Ok(()),
+            Ok(found) => format!("content that should be {digest} is {found}"),
+            Err(error) => format!("cannot be read: {error}"),
+        };
         self.corrupt.insert(*digest);
         if self.repair {
             files::remove(path)?;
         }
-        let text = format!("content that should be {digest} is {found}");
         let advice = "repair the store, then pull or pack what needs it again";
         self.note(
             ProblemKind::CorruptBlob,

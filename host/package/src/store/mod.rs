@@ -29,7 +29,7 @@ mod tags;
 mod usage;
 mod writer;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 pub use blobs::Blob;
@@ -81,6 +81,21 @@ impl Store {
         let limits = self.limits()?;
         let lock = self.lock(File::lock_shared)?;
         Ok(Session { store: self.clone(), limits, _lock: lock })
+    }
+
+    /// Whether somebody adds to the store or collects at this moment: what
+    /// needs it alone, such as [`collect`](Self::collect), would wait.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or locked.
+    pub fn is_busy(&self) -> Result<bool> {
+        files::create_private(&self.root)?;
+        let path = self.root.join("lock");
+        match files::open_lock(&path)?.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(error::io("lock", &path, source)),
+        }
     }
 
     /// Locks the store, shared or alone; the lock ends with the file.

@@ -245,7 +245,7 @@ fn read_at(_: &File, _: &mut [u8], _: u64) -> std::io::Result<usize> {
 }
 
 /// Hashes what a reader still gives, and says how many bytes that were.
-fn hash_into(hasher: &mut Sha256, reader: &mut dyn Read) -> std::io::Result<u64> {
+pub(super) fn hash_into(hasher: &mut Sha256, reader: &mut dyn Read) -> std::io::Result<u64> {
     let update = |bytes: &[u8]| {
         hasher.update(bytes);
         Ok(())

@@ -15,11 +15,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Store, files};
-use crate::digest::Digest;
+use super::{Store, files, sink};
+use crate::digest::{Digest, Sha256};
 
 /// Smaller blobs are hashed each time: that takes less than a millisecond.
-const STAMPED_FROM: u64 = 1 << 20;
+pub(super) const STAMPED_FROM: u64 = 1 << 20;
 const LONGEST_STAMP: u64 = 256;
 /// A tick takes at most 10 ms on any Linux.
 const WAITS: usize = 40;
@@ -43,19 +43,23 @@ pub(super) fn is_stamped(store: &Store, digest: &Digest, file: &File) -> bool {
         .is_some_and(|stamp| kept().is_some_and(|kept| kept == stamp.to_text().as_bytes()))
 }
 
-/// Hashes a mapped blob, and stamps it where it is what its digest says. A
-/// store that cannot be written to is read all the same, if more slowly.
-pub(super) fn hash_and_stamp(store: &Store, digest: &Digest, file: &File, bytes: &[u8]) -> Digest {
-    let large = bytes.len() as u64 >= STAMPED_FROM;
+/// Hashes a blob from the beginning of its file, and stamps it where it is
+/// what its digest says. A store that cannot be written to is read all the
+/// same, if more slowly. (It is read, not mapped: a disk that fails is then an
+/// error, and not the end of the process.)
+pub(super) fn hash_and_stamp(store: &Store, digest: &Digest, file: &File) -> std::io::Result<Digest> {
+    let large = file.metadata()?.len() >= STAMPED_FROM;
     let before = if large { settle(store, file) } else { None };
-    let found = Digest::of(bytes);
+    let mut hasher = Sha256::default();
+    sink::hash_into(&mut hasher, &mut &*file)?;
+    let found = hasher.finish();
     if let Some((stamp, probe)) = before
         && found == *digest
-        && file.metadata().ok().as_ref().and_then(Stamp::of) == Some(stamp)
+        && Stamp::of(&file.metadata()?) == Some(stamp)
     {
         write(store, digest, stamp, probe);
     }
-    found
+    Ok(found)
 }
 
 /// What a file is like that was written and hashed, before it gets its name.

@@ -15,7 +15,6 @@ pub(super) const LONGEST_FILE: u64 = 1 << 20;
 
 /// A name and the images it stands and stood for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Tagged {
     /// The reference's text, without a digest where it has a tag.
     pub name: String,
