@@ -228,6 +228,30 @@ fn progress_is_told() {
 }
 
 #[test]
+fn what_an_earlier_attempt_left_is_continued() {
+    let Some(registry) = DockerRegistry::start(&Setup::default()) else { return };
+    let image = image(&[&noise(1, 500_000)]);
+    let here = TestStore::new();
+    keep(&here.store, &image);
+    let name = reference(format!("{}/digits:1", registry.host()));
+    client().push(&here.store, &image.digest, &name, &Silent).unwrap();
+    let layer = image.manifest.layers[0].digest;
+    // What is there is the beginning of the layer, or it is not.
+    for (left, is_whole) in
+        [(noise(1, 200_000), true), (noise(2, 200_000), false), (noise(2, 500_000), false)]
+    {
+        let there = TestStore::new();
+        let session = there.store.session().unwrap();
+        session.partial(&layer, 500_000).unwrap().unwrap().append(&left).unwrap();
+        let told = Told::default();
+        client().begin_pull(&session, &name).unwrap().layers(&told).unwrap();
+        assert!(there.has(&image));
+        assert_eq!(told.bytes()[&layer], (500_000, Some(Transfer::Done)));
+        assert_eq!(told.begun(), if is_whole { vec![200_000] } else { vec![left.len() as u64, 0] });
+    }
+}
+
+#[test]
 fn names_must_fit_what_is_pushed() {
     let here = TestStore::new();
     let image = image(&[b"wasm"]);
@@ -240,11 +264,15 @@ fn names_must_fit_what_is_pushed() {
     assert_eq!(push(&format!("127.0.0.1:1/digits@{other}")).kind(), ErrorKind::Invalid);
 }
 
-/// What a transfer was told.
+/// What a transfer was told, and with how many bytes it began.
 #[derive(Default)]
-struct Told(Mutex<BTreeMap<Digest, (u64, Option<Transfer>)>>);
+struct Told(Mutex<BTreeMap<Digest, (u64, Option<Transfer>)>>, Mutex<Vec<u64>>);
 
 impl Told {
+    fn begun(&self) -> Vec<u64> {
+        self.1.lock().unwrap().clone()
+    }
+
     fn bytes(&self) -> BTreeMap<Digest, (u64, Option<Transfer>)> {
         self.0.lock().unwrap().clone()
     }
@@ -253,6 +281,7 @@ impl Told {
 impl Progress for Told {
     fn begin(&self, digest: &Digest, _: &str, _: u64, already: u64) {
         self.0.lock().unwrap().insert(*digest, (already, None));
+        self.1.lock().unwrap().push(already);
     }
 
     fn advance(&self, digest: &Digest, bytes: u64) {

@@ -422,7 +422,9 @@ fn a_foreign_host_cannot_ask_for_the_login() {
     let logins = [(server.host(), Credentials::password("me", "hush-hush"))];
     let options = ClientOptions { credentials: logins.into(), ..plain() };
     assert_kind(pull_into(&TestStore::new(), &server, options), ErrorKind::Unauthorized);
-    assert!(thief.seen().iter().all(|seen| seen.header("authorization").is_none()));
+    let seen = thief.seen();
+    assert_eq!(seen.len(), 1, "it is not asked again");
+    assert_eq!(seen[0].header("authorization"), None);
 }
 
 #[test]
@@ -456,6 +458,20 @@ fn a_signature_that_cannot_be_fetched_is_an_error() {
             let text = assert_kind(pull(&server), kind);
             assert!(text.starts_with("cannot fetch the signatures of"), "{text}");
         }
+    }
+}
+
+#[test]
+fn another_host_cannot_say_that_there_is_no_signature() {
+    let image = sample();
+    let elsewhere = Scripted::start(|_| Reply::new(404));
+    for name in [fallback(&image), format!("{}.sig", fallback(&image))] {
+        let away = format!("http://{}/x", elsewhere.host());
+        let server = twisted(&image, move |seen, reply| match seen.is_get(&manifest(&name)) {
+            true => Reply::new(307).header("Location", &away),
+            false => reply,
+        });
+        assert_kind(pull(&server), ErrorKind::NotFound);
     }
 }
 

@@ -39,12 +39,10 @@ fn take(seen: &Seen) -> Reply {
     }
 }
 
-/// Whether this is the upload of the large layer.
+/// Whether this sends the large layer.
 fn is_layer(seen: &Seen, method: &str) -> bool {
-    seen.method == method
-        && seen.path.contains("uploads/1")
-        && seen.header("content-length") > Some("1")
-        && seen.header("content-length").is_some_and(|length| length.len() == 6)
+    let is_long = seen.header("content-length").is_some_and(|length| length.len() == 6);
+    seen.method == method && seen.path.contains("uploads/1") && is_long
 }
 
 fn requests(server: &Scripted, path: &str) -> Vec<(String, usize)> {
@@ -128,6 +126,19 @@ fn uploads_that_never_succeed_end() {
 }
 
 #[test]
+fn a_registry_that_takes_nothing_is_left() {
+    let image = sample();
+    let server = Scripted::start(move |seen| match is_layer(seen, "PUT") {
+        true => Reply::new(201).ending(Ending::Silence),
+        false => take(seen),
+    });
+    let idle = std::time::Duration::from_millis(20);
+    let options = ClientOptions { plain_http: true, idle, attempts: 2, ..options().0 };
+    let error = push_with(&image, &server, options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stalled, "{error}");
+}
+
+#[test]
 fn registries_that_answer_nonsense_are_refused() {
     let image = sample();
     let other = Digest::of(b"other");
@@ -146,6 +157,7 @@ fn registries_that_answer_nonsense_are_refused() {
         let error = push(&image, &server).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().starts_with("cannot push `127.0.0.1:"), "{error}");
+        assert!(requests(&server, "/v2/a/b/manifests/").is_empty(), "no manifest without its blobs");
     }
 }
 

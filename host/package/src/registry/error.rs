@@ -131,13 +131,21 @@ impl std::fmt::Display for Failure {
 
 impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
+        use crate::store::ErrorKind as Store;
         let kind = match error.kind() {
-            crate::store::ErrorKind::Corrupt => ErrorKind::Corrupt,
+            Store::Corrupt => ErrorKind::Corrupt,
+            Store::TooLarge => ErrorKind::TooLarge,
             _ => ErrorKind::Store,
         };
         // The store's text names the place, its source the system's reason.
         let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
-        Self::new(kind, format!("{error}{}", reason.unwrap_or_default()))
+        let text = error.to_string();
+        let (problem, hint) = match text.split_once("\nhint: ") {
+            Some((problem, hint)) => (problem, Some(hint.to_owned())),
+            None => (text.as_str(), None),
+        };
+        let problem = format!("{problem}{}", reason.unwrap_or_default());
+        Self { kind, problem, hint, again: Again::Never }
     }
 }
 
@@ -180,6 +188,19 @@ mod tests {
     fn foreign_text_is_tamed() {
         assert_eq!(tame("a\u{1b}[31mb\r\nc\u{202e}d\0"), "a[31mb  cd");
         assert_eq!(tame(&"x".repeat(10_000)).chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn what_the_store_says_keeps_its_hint_at_the_end() {
+        let error = crate::store::Error::DiskFull {
+            action: "write",
+            path: "/store".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        let text = Failure::from(error).asked("cannot pull `r.io/a`").to_string();
+        let (problem, hint) = text.split_once("\nhint: ").unwrap();
+        assert!(problem.ends_with("no space is left there: no storage space"), "{text}");
+        assert!(hint.starts_with("make room"), "{text}");
     }
 
     #[test]

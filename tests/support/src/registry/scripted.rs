@@ -50,6 +50,8 @@ pub enum Ending {
     Endless,
     /// The connection closes without a word.
     Nothing,
+    /// Nothing is said or read until the server ends.
+    Silence,
     /// The connection closes after so many bytes of the request's body were
     /// read, without a word.
     HangUpAfter(usize),
@@ -153,6 +155,7 @@ fn serve(
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let wanted = match reply.ending {
         Ending::HangUpAfter(count) => count.min(length),
+        Ending::Silence => 0,
         _ => length,
     };
     let mut body = vec![0; wanted];
@@ -162,6 +165,12 @@ fn serve(
     seen.lock().unwrap().push(request);
     match reply.ending {
         Ending::HangUpAfter(_) | Ending::Nothing => Ok(()),
+        Ending::Silence => {
+            while !stop.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        }
         _ => write_reply(&mut stream, &reply, is_head, stop),
     }
 }
