@@ -1,7 +1,9 @@
 //! What a bill of materials says, in two numbers.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::media_types;
 
@@ -30,22 +32,33 @@ struct CycloneDx {
     #[serde(default)]
     metadata: Metadata,
     #[serde(default)]
-    components: Vec<Component>,
+    components: Tallied<Count>,
 }
 
 #[derive(Default, Deserialize)]
 struct Metadata {
-    component: Option<Component>,
+    component: Option<Subject>,
 }
 
+#[derive(Deserialize)]
+struct Subject {
+    name: String,
+    version: Option<String>,
+}
+
+#[derive(Default)]
+struct Count {
+    packages: usize,
+    models: usize,
+}
+
+/// How deep components are nested in each other the JSON reader bounds.
 #[derive(Deserialize)]
 struct Component {
     #[serde(rename = "type")]
     kind: String,
-    name: String,
-    version: Option<String>,
     #[serde(default)]
-    components: Vec<Component>,
+    components: Tallied<Count>,
 }
 
 /// SPDX 2, as far as it is read here.
@@ -65,7 +78,14 @@ struct Spdx2 {
 #[derive(Deserialize)]
 struct Spdx3 {
     #[serde(rename = "@graph")]
-    graph: Vec<Element>,
+    graph: Tallied<Graph>,
+}
+
+#[derive(Default)]
+struct Graph {
+    count: Count,
+    version: Option<String>,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +95,16 @@ struct Element {
     kind: Option<String>,
     name: Option<String>,
     spec_version: Option<String>,
+}
+
+/// An array of which only a tally is kept: a document may list millions.
+#[derive(Default)]
+struct Tallied<T>(T);
+
+trait Tally: Default {
+    type Item: DeserializeOwned;
+
+    fn add(&mut self, item: Self::Item);
 }
 
 impl Summary {
@@ -100,23 +130,13 @@ fn cyclonedx(document: CycloneDx) -> Result<Summary, String> {
     if document.bom_format != "CycloneDX" {
         return Err("its `bomFormat` is not `CycloneDX`".to_owned());
     }
-    let (packages, models) = count(&document.components);
+    let Count { packages, models } = document.components.0;
     let subject = document.metadata.component.map(|component| match component.version {
         Some(version) => format!("{} {version}", component.name),
         None => component.name,
     });
     let format = cut(&format!("CycloneDX {}", document.spec_version));
     Ok(Summary { format, subject: subject.as_deref().map(cut), packages, models })
-}
-
-/// Packages and models, those inside others too. How deep they can be nested
-/// the JSON reader bounds.
-fn count(components: &[Component]) -> (usize, usize) {
-    components.iter().fold((0, 0), |(packages, models), component| {
-        let (more_packages, more_models) = count(&component.components);
-        let is_model = usize::from(component.kind == MODEL);
-        (packages + more_packages + 1 - is_model, models + more_models + is_model)
-    })
 }
 
 fn spdx2(document: Spdx2) -> Summary {
@@ -129,16 +149,62 @@ fn spdx2(document: Spdx2) -> Summary {
 }
 
 fn spdx3(document: Spdx3) -> Summary {
-    let of_kind = |kind: &'static str| {
-        document.graph.iter().filter(move |element| element.kind.as_deref() == Some(kind))
-    };
-    let version = of_kind("CreationInfo").find_map(|element| element.spec_version.as_deref());
-    let name = of_kind("SpdxDocument").find_map(|element| element.name.as_deref());
+    let Graph { count, version, name } = document.graph.0;
     Summary {
-        format: cut(&format!("SPDX {}", version.unwrap_or("3"))),
-        subject: name.map(cut),
-        packages: of_kind("software_Package").count(),
-        models: of_kind("ai_AIPackage").count(),
+        format: cut(&format!("SPDX {}", version.as_deref().unwrap_or("3"))),
+        subject: name.as_deref().map(cut),
+        packages: count.packages,
+        models: count.models,
+    }
+}
+
+impl Tally for Count {
+    type Item = Component;
+
+    /// Those inside others count too.
+    fn add(&mut self, component: Component) {
+        let Component { kind, components: Tallied(inner) } = component;
+        let is_model = usize::from(kind == MODEL);
+        self.packages += inner.packages + 1 - is_model;
+        self.models += inner.models + is_model;
+    }
+}
+
+impl Tally for Graph {
+    type Item = Element;
+
+    fn add(&mut self, element: Element) {
+        match element.kind.as_deref() {
+            Some("software_Package") => self.count.packages += 1,
+            Some("ai_AIPackage") => self.count.models += 1,
+            Some("CreationInfo") => self.version = self.version.take().or(element.spec_version),
+            Some("SpdxDocument") => self.name = self.name.take().or(element.name),
+            _ => {}
+        }
+    }
+}
+
+impl<'de, T: Tally> Deserialize<'de> for Tallied<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T>(PhantomData<T>);
+
+        impl<'de, T: Tally> Visitor<'de> for Items<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
+                let mut tally = T::default();
+                while let Some(item) = items.next_element()? {
+                    tally.add(item);
+                }
+                Ok(tally)
+            }
+        }
+
+        deserializer.deserialize_seq(Items(PhantomData)).map(Tallied)
     }
 }
 

@@ -104,11 +104,16 @@ fn what_is_attached_is_listed_with_a_summary() {
     let spdx3 = br#"{"@graph":[{"type":"CreationInfo","specVersion":"3.0.1"},{"type":"software_Package"},{"type":"ai_AIPackage"}]}"#;
     attach(&ground.session, &ground.image, media_types::SPDX, spdx3).unwrap();
 
+    let nested = br#"{"bomFormat":"CycloneDX","specVersion":"1.4","components":[{"type":"library","name":"a",
+        "components":[{"type":"machine-learning-model","name":"b"},{"type":"file","name":"c"}]}]}"#;
+    attach(&ground.session, &ground.image, media_types::CYCLONEDX, nested).unwrap();
+
     let mut attached = ground.attached();
     attached.sort_by(|a, b| a.summary.as_ref().unwrap().format.cmp(&b.summary.as_ref().unwrap().format));
     let summary = |format: &str, subject: Option<&str>, packages, models| {
         Ok(Summary { format: format.to_owned(), subject: subject.map(str::to_owned), packages, models })
     };
+    assert_eq!(attached.remove(0).summary, summary("CycloneDX 1.4", None, 2, 1));
     assert_eq!(attached[0].summary, summary("CycloneDX 1.6", Some("digits 0.1.0"), 2, 1));
     assert_eq!((attached[0].manifest, attached[0].document), (manifest, Digest::of(&document)));
     assert_eq!(attached[0].size, document.len() as u64);
