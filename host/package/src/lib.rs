@@ -19,8 +19,8 @@ pub mod media_types;
 pub mod models;
 mod reference;
 mod referrer;
-pub mod sign;
 pub mod registry;
+pub mod sign;
 pub mod spec;
 pub mod store;
 

@@ -148,7 +148,7 @@ fn layers_that_are_not_what_the_documents_say_are_refused() {
     assert!(
         refused(&|manifest| drop(manifest.layers.remove(0)))
             .1
-            .contains("1 component layers for a manifest that names 2")
+            .contains("has 1 component layers, but its manifest names 2 components")
     );
     let unknown = |manifest: &mut ImageManifest| {
         drop(
