@@ -55,8 +55,8 @@ fn the_same_source_is_the_same_bytes_everywhere() {
     assert_eq!(
         digests,
         [
-            "sha256:2aeeddc036dcf70844f1ca341c3190345cbb62f41a849071c2b2495a53f1d7d3",
-            "sha256:41ad85d3e8eeeeb6afd2af1180a1e6256ea5ce1cf9685b9b31c1b7b6214be9d8",
+            "sha256:9c00425cc4b2e7f5a2e252513cd7d8eba8179d45f806d180f4c60e93f1dbfc5f",
+            "sha256:1aa68109e9f9d00a1bf566a816bd91d35f52d835718733d34f12254ca29a0b51",
         ]
     );
     let wasm = packed(&store().1, &single(Form::Wasm)).to_string();
@@ -306,6 +306,20 @@ fn one_file_may_be_two_models() {
     source.models.extend(model("b", "m.onnx", b"others"));
     let error = pack(&store.session().unwrap(), &source).unwrap_err();
     assert!(error.to_string().contains("two files of the image would be `m.onnx`"), "{error}");
+}
+
+#[test]
+fn a_function_may_be_its_model_alone() {
+    let (_folder, store) = store();
+    let source = Source {
+        manifest_text: "[function]\nname = \"m\"\n[model.m]\npath = \"m.onnx\"\n".to_owned(),
+        models: model("m", "m.onnx", b"weights"),
+        ..Source::default()
+    };
+    let image = Image::open(&store, &packed(&store, &source)).unwrap();
+    assert!(image.components().is_empty());
+    assert_eq!(&*image.models()["m"].bytes, b"weights");
+    assert_eq!(image.layers().len(), 2);
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn layers_that_are_not_what_the_documents_say_are_refused() {
     assert!(
         refused(&|manifest| drop(manifest.layers.remove(0)))
             .1
-            .contains("1 component layers for a manifest that names 2")
+            .contains("has 1 component layers, but its manifest names 2 components")
     );
     let unknown = |manifest: &mut ImageManifest| {
         drop(
@@ -333,6 +333,32 @@ fn changed_bytes_never_panic() {
         }
     }
     assert!((1..1200).contains(&opened), "{opened} of 1200 changes were harmless");
+}
+
+#[test]
+fn changed_compressed_bytes_never_panic() {
+    let memory = tempfile::tempdir_in("/dev/shm");
+    let folder = memory.unwrap_or_else(|_| tempfile::tempdir().unwrap());
+    let store = Store::at(folder.path().join("store"));
+    let (manifest, config) = whole(&store);
+    let tar = store.blob(&manifest.layers[3].digest).unwrap().bytes;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&tar).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(&*tar, ruzstd::encoding::CompressionLevel::Fastest);
+    let mut numbers = Numbers(0x0dd5_0dd5_0dd5_0dd5);
+    for round in 0..600 {
+        let (media_type, mut bytes) = match round % 2 {
+            0 => (media_types::TAR_GZIP, gzip.clone()),
+            _ => (media_types::TAR_ZSTD, zstd.clone()),
+        };
+        change(&mut bytes, &mut numbers);
+        let layer = put_layer(&store, media_type, &bytes);
+        let digest = image(&store, vec![layer], vec![Digest::of(b"never")], &config);
+        let limits = Limits { unpacked: 1 << 20, files: 100 };
+        let error = Image::open_within(&store, &digest, &limits).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge), "{error}");
+    }
 }
 
 fn change(bytes: &mut Vec<u8>, numbers: &mut Numbers) {

@@ -36,6 +36,8 @@ pub enum Error {
     /// The image lacks what its manifest names.
     #[error("the image has no {what} `{name}`, which its manifest names{}", list(has))]
     Missing { what: &'static str, name: String, has: Vec<String> },
+    #[error("the image has {has} component layers, but its manifest names {needs} components")]
+    Components { has: usize, needs: usize },
     #[error("`{name}` is no WebAssembly: it begins with {found}, not with `\\0asm`")]
     NotWasm { name: String, found: String },
 }
@@ -68,9 +70,11 @@ impl Error {
             },
             Error::Read { .. } | Error::Write { .. } => ErrorKind::Io,
             Error::Source { .. } => ErrorKind::Input,
-            Error::Document { .. } | Error::Layer { .. } | Error::Entry { .. } | Error::Manifest(_) => {
-                ErrorKind::Corrupt
-            }
+            Error::Document { .. }
+            | Error::Layer { .. }
+            | Error::Entry { .. }
+            | Error::Components { .. }
+            | Error::Manifest(_) => ErrorKind::Corrupt,
             Error::NotRunnable { .. } | Error::NotWasm { .. } => ErrorKind::Unsupported,
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::Missing { .. } => ErrorKind::NotFound,

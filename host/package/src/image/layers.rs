@@ -13,7 +13,7 @@ use super::{Error, Limits, Result};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::Descriptor;
-use crate::store::Store;
+use crate::store::{Session, Store};
 
 /// How a tar layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +50,22 @@ pub(crate) fn unpacked(
         }
         return layer_blob(store, layer);
     }
-    if !store.contains(diff_id) {
-        decompress(store, layer, compression, diff_id, budget)?;
+    if store.contains(diff_id) {
+        return Ok(store.blob(diff_id)?.bytes);
     }
+    let session = store.session()?; // until it is mapped, nobody collects it
+    decompress(&session, layer, compression, diff_id, budget)?;
     Ok(store.blob(diff_id)?.bytes)
 }
 
 fn decompress(
-    store: &Store,
+    session: &Session,
     layer: &Descriptor,
     compression: Compression,
     diff_id: &Digest,
     budget: &mut Limits,
 ) -> Result<()> {
-    let compressed = layer_blob(store, layer)?;
-    let session = store.session()?;
+    let compressed = layer_blob(session.store(), layer)?;
     let mut writer = session.writer()?;
     let mut reader: Box<dyn Read + '_> = match compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(compressed.as_ref())),

@@ -365,10 +365,7 @@ fn find_components(manifest: &Manifest, wasm: Vec<WasmLayer>, files: &FileTree) 
         }
     }
     if !wasm.is_empty() && wasm.len() != wanted.len() {
-        let (has, needs) = (wasm.len(), wanted.len());
-        return Err(not_runnable(&format!(
-            "one with {has} component layers for a manifest that names {needs} components"
-        )));
+        return Err(Error::Components { has: wasm.len(), needs: wanted.len() });
     }
     if !wasm.is_empty() && wasm.iter().all(|layer| layer.title.is_none()) {
         let named = wanted.into_iter().zip(wasm);

@@ -131,7 +131,6 @@ impl Packer<'_> {
         }
         let files: Vec<(&String, &Content)> = plan.files.iter().collect();
         layers.push(self.tar(&files)?);
-        title(&mut layers, manifest::FILE_NAME);
         let (labels, long) = labels(source, plan);
         let config = to_bytes(&config(source, plan, &layers, labels));
         let config = self.document(media_types::IMAGE_CONFIG, &config)?;

@@ -24,7 +24,8 @@ pub struct Source {
     pub components: BTreeMap<PathBuf, Content>,
     /// One for each model that the manifest names.
     pub models: BTreeMap<String, ModelSource>,
-    /// What else the image carries, e.g. the files of tests.
+    /// What else the image carries, e.g. the files of tests. [`Form::Wasm`] has
+    /// no place for them.
     pub files: BTreeMap<PathBuf, Content>,
     pub about: About,
     /// What the only component imports and exports; [`Form::Wasm`] says so.
