@@ -322,16 +322,17 @@ impl Drop for Running {
     }
 }
 
-/// Where Debian 13's containerd is, if somebody unpacked it.
+/// Where Debian 13's containerd is, if somebody unpacked it. It runs with the
+/// C library of Debian 12 too.
 fn containerd_1_7() -> Option<PathBuf> {
     let home = PathBuf::from(std::env::var_os("HOME")?);
-    let tools =
-        std::env::var_os("SAMARA_TOOLS").map_or_else(|| home.join(".cache/samara/tools"), PathBuf::from);
-    let bin = tools.join("containerd-1.7/usr/bin");
+    let unpacked =
+        std::env::var_os("SAMARA_TRIXIE").map_or_else(|| home.join(".cache/samara/trixie"), PathBuf::from);
+    let bin = unpacked.join("usr/bin");
     if bin.join("ctr").exists() {
         return Some(bin);
     }
-    skip("containerd 1.7 is missing; tests/fixtures/containerd.sh fetches it");
+    skip("containerd 1.7 is missing; tests/fixtures/trixie.sh fetches it");
     None
 }
 
