@@ -17,7 +17,11 @@ const MARK: &str = "@@exit";
 
 #[test]
 fn the_guide_does_what_it_shows() {
-    let Some(registry) = DockerRegistry::start(&Setup { login: Some(("team", "word-of-the-team")), ..Setup::default() }) else { return };
+    let Some(registry) =
+        DockerRegistry::start(&Setup { login: Some(("team", "word-of-the-team")), ..Setup::default() })
+    else {
+        return;
+    };
     let text = std::fs::read_to_string(root().join("host/docs/from-notebook-to-registry.md")).unwrap();
     let steps = shown(&text.replace(WRITTEN, registry.host()));
     assert!(steps.len() > 25, "only {} commands were found", steps.len());
