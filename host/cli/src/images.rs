@@ -7,6 +7,7 @@ use samara_package::image::{Image, ModelFile};
 use samara_package::models::{self, LOCK_FILE_NAME, LockFile};
 use samara_package::registry::{Client, ClientOptions};
 use samara_package::sign::Policy;
+use samara_package::spec::ImageManifest;
 use samara_package::{Digest, Reference, Store, store};
 
 use crate::args::RegistryArgs;
@@ -223,6 +224,14 @@ pub(crate) fn store_of(settings: &Settings) -> Result<Store> {
         "no data directory is known for this user\nhint: name a folder with `--store DIR` or `SAMARA_STORE`",
     )?;
     Ok(store.images())
+}
+
+/// What an image takes where it is stored as it is, in bytes; `None` where its
+/// manifest cannot be read.
+pub(crate) fn size(store: &Store, digest: &Digest) -> Option<u64> {
+    let bytes = store.blob(digest).ok()?.bytes;
+    let manifest: ImageManifest = serde_json::from_slice(&bytes).ok()?;
+    Some(bytes.len() as u64 + manifest.blobs().map(|blob| blob.size).sum::<u64>())
 }
 
 /// The policy file that holds: the one that is named, the machine's, or the

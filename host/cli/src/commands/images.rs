@@ -1,9 +1,9 @@
 //! `samara images`: what the store has.
 
+use std::cmp::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use samara_package::spec::ImageManifest;
 use samara_package::store::{Tagged, Version};
 use samara_package::{Digest, Store};
 use serde_json::{Value, json};
@@ -22,7 +22,16 @@ struct Line {
     size: Option<u64>,
     signatures: usize,
     since: u64,
-    is_current: bool,
+    /// `None` for the version that the name stands for.
+    past: Option<Past>,
+}
+
+/// What a version that a name does not stand for is to the current one.
+#[derive(Clone, Copy)]
+enum Past {
+    Earlier,
+    /// Newer, but the name was rolled back from it.
+    RolledBack,
 }
 
 pub(crate) fn run(args: &ImagesArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
@@ -63,20 +72,17 @@ fn lines(store: &Store, tagged: &Tagged, history: bool) -> Vec<Line> {
     let line = |(index, version): (usize, &Version)| Line {
         name: tagged.name.clone(),
         digest: version.digest,
-        size: size(store, &version.digest),
+        size: images::size(store, &version.digest),
         signatures: samara_package::sign::signatures(store, &version.digest).map_or(0, |found| found.count()),
         since: version.since,
-        is_current: index == tagged.current,
+        past: match index.cmp(&tagged.current) {
+            Ordering::Less => Some(Past::Earlier),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Past::RolledBack),
+        },
     };
     let versions = tagged.versions.iter().enumerate().rev();
     versions.filter(|(index, _)| history || *index == tagged.current).map(line).collect()
-}
-
-/// What an image takes where it is stored as it is; `None` where it cannot be
-/// read.
-fn size(store: &Store, digest: &Digest) -> Option<u64> {
-    let manifest: ImageManifest = serde_json::from_slice(&store.blob(digest).ok()?.bytes).ok()?;
-    Some(manifest.blobs().map(|blob| blob.size).sum())
 }
 
 fn table(lines: &[Line]) -> String {
@@ -98,12 +104,21 @@ fn table(lines: &[Line]) -> String {
             line.digest.short(),
             age_text(line.since, now())
         );
-        match line.is_current {
-            true => text.push_str(&format!("{row}\n")),
-            false => text.push_str(&format!("{DIM}{row}  earlier{DIM:#}\n")),
+        match line.past {
+            None => text.push_str(&format!("{row}\n")),
+            Some(past) => text.push_str(&format!("{DIM}{row}  {}{DIM:#}\n", past.name())),
         }
     }
     text
+}
+
+impl Past {
+    fn name(self) -> &'static str {
+        match self {
+            Past::Earlier => "earlier",
+            Past::RolledBack => "rolled back",
+        }
+    }
 }
 
 impl Line {
@@ -114,7 +129,8 @@ impl Line {
             "bytes": self.size,
             "signatures": self.signatures,
             "since": self.since,
-            "current": self.is_current,
+            "current": self.past.is_none(),
+            "past": self.past.map(Past::name),
         })
     }
 }

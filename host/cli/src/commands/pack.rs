@@ -16,7 +16,7 @@ use crate::error::Outcome;
 use crate::images::Images;
 use crate::input::{read_bytes, read_text};
 use crate::interface;
-use crate::output::size_text;
+use crate::output::{count_text, size_text};
 use crate::printer::Printer;
 use crate::project::Project;
 use crate::sbom;
@@ -56,9 +56,8 @@ fn tell(packed: &Packed, tags: &[Reference], printer: &Printer) -> Result<()> {
         }));
     }
     for tag in tags {
-        let layers = packed.manifest.layers.len();
-        let plural = if layers == 1 { "" } else { "s" };
-        printer.step("Packed", format_args!("{tag} ({layers} layer{plural}, {})", size_text(packed.size)));
+        let layers = count_text(packed.manifest.layers.len() as u64, "layer");
+        printer.step("Packed", format_args!("{tag} ({layers}, {})", size_text(packed.size)));
     }
     printer.data(&format!("{}\n", packed.digest))
 }

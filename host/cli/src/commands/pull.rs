@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::PullArgs;
 use crate::error::{Outcome, Usage};
 use crate::images::Images;
-use crate::output::size_text;
+use crate::output::{count_text, size_text};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -30,8 +30,7 @@ pub(crate) fn run(args: &PullArgs, settings: &Settings, printer: &Printer) -> Re
     }
     let fetched = match pulled.layers {
         0 => "all of it was there".to_owned(),
-        1 => format!("1 layer, {}", size_text(pulled.bytes)),
-        layers => format!("{layers} layers, {}", size_text(pulled.bytes)),
+        layers => format!("{}, {}", count_text(layers as u64, "layer"), size_text(pulled.bytes)),
     };
     printer.step("Pulled", format_args!("{reference} ({fetched})"));
     printer.data(&format!("{}\n", pulled.digest))?;

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: &Printer) -> Resu
         store.forget(image).context("`samara images` lists what is there")?;
         printer.step("Removed", image);
     }
-    let collected = super::store::collect(&store, false)?;
+    let collected = super::store::collect(&store, false, printer)?;
     if printer.is_json() {
         let names: Vec<String> = args.images.iter().map(ToString::to_string).collect();
         printer.json(&json!({ "removed": names, "bytes_freed": collected.bytes() }))?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::args::{StoreArgs, StoreCommand};
 use crate::error::Outcome;
 use crate::images;
-use crate::output::size_text;
+use crate::output::{count_text, size_text};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -25,8 +25,17 @@ pub(crate) fn run(args: &StoreArgs, settings: &Settings, printer: &Printer) -> R
 ///
 /// # Errors
 /// When the store cannot be read or locked.
-pub(crate) fn collect(store: &Store, dry_run: bool) -> Result<Collected> {
+pub(crate) fn collect(store: &Store, dry_run: bool, printer: &Printer) -> Result<Collected> {
+    tell_waiting(store, printer)?;
     Ok(store.collect(&CollectOptions { dry_run, ..CollectOptions::default() })?)
+}
+
+/// Says why nothing happens for a while, where that is so.
+fn tell_waiting(store: &Store, printer: &Printer) -> Result<()> {
+    if store.is_busy()? {
+        printer.note("waiting for another samara that adds to the store");
+    }
+    Ok(())
 }
 
 fn info(store: &Store, printer: &Printer) -> Result<Outcome> {
@@ -49,7 +58,7 @@ fn info(store: &Store, printer: &Printer) -> Result<Outcome> {
     let lines = [
         ("store", store.root().display().to_string()),
         ("images", usage.names.to_string()),
-        ("content", format!("{} in {} blobs", size_text(usage.blob_bytes), usage.blobs)),
+        ("content", format!("{} in {}", size_text(usage.blob_bytes), count_text(usage.blobs, "blob"))),
         ("unfinished", size_text(usage.partial_bytes)),
         ("code", size_text(usage.code_bytes)),
         (
@@ -68,6 +77,7 @@ fn info(store: &Store, printer: &Printer) -> Result<Outcome> {
 }
 
 fn check(store: &Store, repair: bool, printer: &Printer) -> Result<Outcome> {
+    tell_waiting(store, printer)?;
     let report = {
         let _spinner = printer.spinner("checking");
         store.check(repair)?
@@ -82,14 +92,13 @@ fn check(store: &Store, repair: bool, printer: &Printer) -> Result<Outcome> {
     }
     let mut text: String = report.problems.iter().map(problem_text).collect();
     text.push_str(&format!(
-        "{} in {} blobs, {} images: {}\n",
+        "{} in {}, {}: {}\n",
         size_text(report.bytes),
-        report.blobs,
-        report.names,
+        count_text(report.blobs, "blob"),
+        count_text(report.names, "image"),
         match report.problems.len() {
             0 => "all whole".to_owned(),
-            1 => "1 problem".to_owned(),
-            count => format!("{count} problems"),
+            count => count_text(count as u64, "problem"),
         }
     ));
     printer.data(&text)?;
@@ -105,7 +114,7 @@ fn problem_text(problem: &Problem) -> String {
 }
 
 fn gc(store: &Store, dry_run: bool, printer: &Printer) -> Result<Outcome> {
-    let collected = collect(store, dry_run)?;
+    let collected = collect(store, dry_run, printer)?;
     if printer.is_json() {
         let removed = |removed: Removed| json!({ "files": removed.files, "bytes": removed.bytes });
         let value: Value = json!({
@@ -118,6 +127,10 @@ fn gc(store: &Store, dry_run: bool, printer: &Printer) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let word = if dry_run { "would free" } else { "freed" };
-    printer.data(&format!("{word} {} in {} blobs\n", size_text(collected.bytes()), collected.blobs.files))?;
+    printer.data(&format!(
+        "{word} {} in {}\n",
+        size_text(collected.bytes()),
+        count_text(collected.blobs.files, "blob")
+    ))?;
     Ok(Outcome::Done)
 }

@@ -9,6 +9,7 @@ mod values;
 use samara_nn::{Datatype, NamedTensor, Tensor, format_shape};
 
 use crate::printer::{BOLD, DIM};
+pub(crate) use text::printable;
 
 /// Tensors with more elements than this are summarised.
 const WHOLE: usize = 128;
@@ -40,9 +41,15 @@ pub(crate) fn size_text(bytes: u64) -> String {
     }
 }
 
+/// A count and what is counted, e.g. `2 layers`.
+pub(crate) fn count_text(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 fn show(name: &str, tensor: &Tensor, width: usize) -> String {
     let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-    let name = text::printable(name);
+    let name = printable(name);
     let head = format!("{BOLD}{name}{BOLD:#}{padding}  {DIM}{}{DIM:#}", type_of(tensor));
     match body(tensor) {
         Body::Inline(value) => format!("{head}  {value}\n"),

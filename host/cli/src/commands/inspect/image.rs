@@ -10,7 +10,8 @@ use samara_package::{Digest, Store, media_types};
 use serde_json::{Value, json};
 
 use super::section;
-use crate::output::size_text;
+use crate::images;
+use crate::output::{count_text, printable, size_text};
 use crate::printer::DIM;
 
 /// What every annotation of the OCI's own begins with.
@@ -19,6 +20,8 @@ const OCI: &str = "org.opencontainers.image.";
 /// An image and what refers to it.
 pub(super) struct ImageFacts<'a> {
     image: &'a Image,
+    /// Where it is stored as it is.
+    bytes: u64,
     signatures: Signatures,
     boms: Vec<Attached>,
 }
@@ -29,7 +32,12 @@ impl<'a> ImageFacts<'a> {
     pub(super) fn read(store: &Store, image: &'a Image) -> Result<Self> {
         let digest = image.digest();
         let signatures = sign::signatures(store, &digest)?;
-        Ok(Self { image, signatures, boms: bom::attached(store, &digest)? })
+        Ok(Self {
+            image,
+            bytes: images::size(store, &digest).unwrap_or(0),
+            signatures,
+            boms: bom::attached(store, &digest)?,
+        })
     }
 
     pub(super) fn as_json(&self) -> Value {
@@ -54,7 +62,7 @@ impl<'a> ImageFacts<'a> {
         json!({
             "digest": self.image.digest(),
             "form": form(self.image),
-            "bytes": self.bytes(),
+            "bytes": self.bytes,
             "layers": self.image.layers().iter().map(layer).collect::<Vec<Value>>(),
             "annotations": self.image.annotations(),
             "created": self.image.created(),
@@ -68,7 +76,7 @@ impl<'a> ImageFacts<'a> {
         let layers: Vec<String> = self.image.layers().iter().map(layer_text).collect();
         let head = vec![
             self.image.digest().to_string(),
-            format!("{} form, {}", form(self.image), size_text(self.bytes())),
+            format!("{} form, {}", form(self.image), size_text(self.bytes)),
         ];
         let mut text = section("image", &head);
         text.push_str(&section("layers", &layers));
@@ -78,20 +86,26 @@ impl<'a> ImageFacts<'a> {
         text
     }
 
-    /// What the image takes where it is stored as it is.
-    fn bytes(&self) -> u64 {
-        self.image.document().blobs().map(|blob| blob.size).sum()
-    }
-
     fn signature_lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.signatures.references().iter().map(|reference| format!("signed as {reference}")).collect();
+        let mut lines: Vec<String> = self
+            .signatures
+            .references()
+            .iter()
+            .map(|reference| format!("signed as {}", plain(reference)))
+            .collect();
         if lines.is_empty() {
             lines.push("none".to_owned());
         }
-        lines.extend(self.signatures.ignored.iter().map(|ignored| format!("unreadable: {}", ignored.reason)));
+        lines.extend(
+            self.signatures.ignored.iter().map(|ignored| format!("unreadable: {}", plain(&ignored.reason))),
+        );
         lines
     }
+}
+
+/// Text from elsewhere, on one line.
+fn plain(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
 }
 
 fn form(image: &Image) -> &'static str {
@@ -114,7 +128,7 @@ fn layer_text(layer: &Layer) -> String {
         _ => "tar, gzip",
     };
     let digest: &Digest = &layer.descriptor.digest;
-    let title = title(layer).map_or("files", String::as_str);
+    let title = title(layer).map_or_else(|| "files".to_owned(), |title| plain(title));
     format!("{DIM}{}{DIM:#}  {:<9}  {:>10}  {title}", digest.short(), kind, size_text(layer.descriptor.size))
 }
 
@@ -125,13 +139,17 @@ fn bom_text(attached: &Attached) -> String {
         other => other,
     };
     match &attached.summary {
-        Ok(summary) => format!("{format}: {} packages, {} models", summary.packages, summary.models),
-        Err(reason) => format!("{format}: unreadable, {reason}"),
+        Ok(summary) => format!(
+            "{format}: {}, {}",
+            count_text(summary.packages as u64, "package"),
+            count_text(summary.models as u64, "model")
+        ),
+        Err(reason) => format!("{format}: unreadable, {}", plain(reason)),
     }
 }
 
 fn provenance(annotations: &Annotations) -> Vec<String> {
     let known = ["source", "revision", "licenses", "version", "created", "authors", "vendor"];
-    let line = |key: &&str| Some(format!("{key}: {}", annotations.get(&format!("{OCI}{key}"))?));
+    let line = |key: &&str| Some(format!("{key}: {}", plain(annotations.get(&format!("{OCI}{key}"))?)));
     known.iter().filter_map(line).collect()
 }

@@ -91,7 +91,7 @@ impl Facts<'_> {
         json!({
             "format": request.map(|request| request.source.format.name()),
             "bytes": request.map(|request| request.source.bytes.len()),
-            "digest": model.identity(),
+            "digest": request.map(|request| samara_engine::sha256(&request.source.bytes)),
             "backend": model.backend(),
             "target": request.map(|request| request.options.target.to_string()),
             "signature": signature_json(model.signature()),
@@ -124,9 +124,10 @@ impl Facts<'_> {
         let request = self.source.models.get(name);
         let size = request.map_or(0, |request| request.source.bytes.len());
         let format = request.map_or("", |request| request.source.format.name());
+        let digest = request.map(|request| samara_engine::sha256(&request.source.bytes)).unwrap_or_default();
         vec![
             format!("{name}  {format}, {}, by {}", size_text(size as u64), model.backend()),
-            format!("  {DIM}{}{DIM:#}", model.identity()),
+            format!("  {DIM}{digest}{DIM:#}"),
             format!("  {}", model.signature()),
         ]
     }
