@@ -9,7 +9,7 @@ use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, St
 use samara_nn::{Choice, Format, LoadOptions, ModelSource, Target};
 use samara_package::image;
 use samara_package::manifest::{self, ModelPath, StageRun, TestCase};
-use samara_package::{Manifest, Reference};
+use samara_package::{InvalidReference, Manifest, Reference};
 
 use crate::args::{GrantArgs, PlaceArgs};
 use crate::compose;
@@ -65,12 +65,13 @@ impl What {
             return Ok(What::Project(Box::new(Project::open(path)?)));
         }
         if !path.exists() {
-            return match text.parse::<Reference>() {
-                Ok(reference) if !looks_like_file(text) => {
-                    Ok(What::Packed(Box::new(images.open_or_pull(&reference)?)))
-                }
-                _ => bail!("`{text}` does not exist"),
-            };
+            if looks_like_file(text) {
+                bail!("`{text}` does not exist");
+            }
+            let reference: Reference = text.parse().map_err(|error: InvalidReference| {
+                anyhow::anyhow!("`{text}` does not exist, and can be no image: {}", error.reason)
+            })?;
+            return Ok(What::Packed(Box::new(images.open_or_pull(&reference)?)));
         }
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if path.file_name().is_some_and(|name| name == manifest::FILE_NAME) {

@@ -80,7 +80,16 @@ fn what_cannot_be_run_is_told_apart() {
     fs::create_dir(place.path("empty")).unwrap();
     let cases = [
         ("nowhere.wasm", "error: `nowhere.wasm` does not exist\n"),
-        ("ghcr.io/acme/digits:1", "if it is the reference of an image: this version of samara runs folders"),
+        (
+            "digits:1",
+            "error: `digits:1` is no file here and no image in the store\nhint: `samara images` lists",
+        ),
+        (
+            "Digits:1",
+            "error: `Digits:1` does not exist, and can be no image: the repository must be lower-case",
+        ),
+        // Reserved never to have an address: RFC 6761.
+        ("registry.invalid/digits:1", "no address is known for the host `registry.invalid`"),
         ("notes.md", "error: `notes.md` is neither a folder with `samara.toml`, nor a component"),
         (
             "empty",

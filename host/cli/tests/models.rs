@@ -116,7 +116,7 @@ fn flags_that_do_not_go_with_a_function_are_wrong_usage() {
     assert!(run.err.contains("`m` is a function, which takes no arguments after `--`"), "{}", run.err);
     let run = place.samara(&["run", "m", "--model", "x=m/model.onnx"]);
     assert_eq!(run.code, 2);
-    assert!(run.err.contains("a folder names its own in `samara.toml`"), "{}", run.err);
+    assert!(run.err.contains("a function with a manifest names its own there"), "{}", run.err);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &LoginArgs, settings: &Settings, printer: &Printer) -> R
     let password = password(args)?;
     let credentials = Credentials::password(username, password);
     let client = Images::new(settings, &args.registry, printer).client()?;
-    client.check_login(host, &credentials).with_context(|| format!("cannot log in to `{host}`"))?;
+    client.check_login(host, &credentials)?;
     credentials::save(None, host, &credentials)
         .with_context(|| format!("`{host}` accepts the credentials, but they cannot be kept"))?;
     if printer.is_json() {

@@ -1,7 +1,7 @@
 //! `samara push`: sends an image to a registry, with its signatures and bills
 //! of materials.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use samara_package::store;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &PushArgs, settings: &Settings, printer: &Printer) -> Re
     })?;
     let client = images.client()?;
     let bars = Bars::new(printer);
-    let pushed = client.push(&store, &digest, to, &bars).with_context(|| format!("cannot push `{to}`"))?;
+    let pushed = client.push(&store, &digest, to, &bars)?;
     drop(bars);
     if printer.is_json() {
         printer.json(&json!({ "image": to.to_string(), "digest": digest, "bytes_sent": pushed.sent }))?;

@@ -182,6 +182,9 @@ pub(super) fn exchange(
     Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, url: url.clone(), body, idle })
 }
 
+/// How the standard library begins to tell that a name has no address.
+const NO_ADDRESS: &str = "failed to lookup address information";
+
 /// What a broken exchange with `url` means.
 pub(super) fn broken(error: ureq::Error, url: &Url) -> Failure {
     use std::io::ErrorKind as Io;
@@ -199,16 +202,15 @@ pub(super) fn broken(error: ureq::Error, url: &Url) -> Failure {
                     .hint("is the registry running, and is this its port?")
             }
             Io::InvalidData | Io::InvalidInput => untrusted(host, &error.to_string()),
+            // The system's resolver gives no kind of its own.
+            _ if error.to_string().starts_with(NO_ADDRESS) => no_host(host),
             _ => Failure::new(
                 ErrorKind::Unavailable,
                 format!("the connection to `{host}` broke: {}", tame(&error.to_string())),
             )
             .again(Again::Soon),
         },
-        ureq::Error::HostNotFound => {
-            Failure::new(ErrorKind::Unavailable, format!("there is no host `{host}`"))
-                .hint("check the spelling of the registry, and the network")
-        }
+        ureq::Error::HostNotFound => no_host(host),
         ureq::Error::Tls(reason) => untrusted(host, reason),
         ureq::Error::Rustls(error) => untrusted(host, &error.to_string()),
         // Its text has the whole address.
@@ -220,6 +222,11 @@ pub(super) fn broken(error: ureq::Error, url: &Url) -> Failure {
             format!("`{host}` does not answer as a registry: {}", tame(&error.to_string())),
         ),
     }
+}
+
+fn no_host(host: &str) -> Failure {
+    Failure::new(ErrorKind::Unavailable, format!("no address is known for the host `{host}`"))
+        .hint("check the spelling of the registry, and the network")
 }
 
 fn untrusted(host: &str, reason: &str) -> Failure {

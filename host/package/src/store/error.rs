@@ -20,7 +20,7 @@ pub enum Error {
     Read { source: std::io::Error },
     #[error("{digest} is not in the store")]
     NotFound { digest: Digest },
-    #[error("`{name}` is not in the store")]
+    #[error("`{name}` is not in the store\nhint: `samara images` lists what is there")]
     NoTag { name: String },
     #[error("`{name}` has no earlier version in the store")]
     NoEarlierVersion { name: String },
