@@ -22,7 +22,7 @@ mod tract;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use samara_nn::{Backend, BackendRegistry};
+use samara_nn::{Backend, BackendRegistry, ModelSource, Result};
 
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
@@ -77,6 +77,25 @@ pub fn registry(options: &RegistryOptions) -> BackendRegistry {
         backends.sort_by_key(|backend| backend.name() != "tract");
     }
     BackendRegistry::new(backends)
+}
+
+/// Reads a model file as every backend does before it loads one.
+///
+/// # Errors
+/// [`Error::InvalidModel`](samara_nn::Error::InvalidModel) when it is unsound,
+/// or keeps weights in files that its `path` does not lead to.
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+pub fn check(source: &ModelSource) -> Result<()> {
+    onnx::Outline::read(source, "samara").map(drop)
+}
+
+/// Without a backend nothing is known of models.
+///
+/// # Errors
+/// None.
+#[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
+pub fn check(_: &ModelSource) -> Result<()> {
+    Ok(())
 }
 
 #[cfg(feature = "onnxruntime")]

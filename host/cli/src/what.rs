@@ -299,7 +299,11 @@ fn model_file(path: &Path) -> Result<ModelFile> {
     Ok(ModelFile { path: path.to_owned(), bytes, identity, is_on_disk: true })
 }
 
-fn format_of(path: &Path) -> Result<Format> {
+/// The format that a file's name says it has.
+///
+/// # Errors
+/// When that is none that is read here.
+pub(crate) fn format_of(path: &Path) -> Result<Format> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     Format::from_extension(extension).with_context(|| {
         format!("`{}` is no model that this build reads; it reads ONNX files (`.onnx`)", path.display())

@@ -207,3 +207,14 @@ fn backends_are_listed() {
         backends["backends"].as_array().unwrap().iter().find(|backend| backend["name"] == "tract").unwrap();
     assert_eq!(tract["available"], true);
 }
+
+#[test]
+fn a_model_that_no_backend_reads_is_not_packed() {
+    let place = place();
+    place.write("m/model.onnx", b"\x08\x0a\x12\x07pytorch");
+    refused(
+        &place.samara(&["pack", "m"]),
+        "error: cannot pack `[model.m]`\n  caused by: model `m`: samara cannot read it: ",
+    );
+    assert_eq!(place.samara(&["images", "--output", "json"]).out, "[]\n");
+}

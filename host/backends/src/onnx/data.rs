@@ -67,7 +67,7 @@ pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> 
 fn resolve(location: &str, path: Option<&Path>) -> Result<PathBuf, String> {
     let shown = quote(location);
     let path = path.ok_or_else(|| {
-        format!("its data are in the file {shown}, which a model from memory may not refer to; load it from its file")
+        format!("its data are in the file {shown}, which a model from memory or in an image may not refer to; load it from its file, or save it with its weights inside")
     })?;
     let inside =
         Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

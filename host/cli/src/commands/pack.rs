@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use samara_nn::ModelSource;
 use samara_package::Reference;
-use samara_package::image::{
-    self, About, Content, Form, Interface, ModelContent, ModelSource, Packed, Source,
-};
+use samara_package::image::{self, About, Content, Form, Image, Interface, ModelContent, Packed, Source};
 use samara_package::manifest::{self, FILE_NAME, ModelPath};
 use serde_json::json;
 
@@ -21,6 +20,7 @@ use crate::printer::Printer;
 use crate::project::Project;
 use crate::sbom;
 use crate::settings::Settings;
+use crate::what;
 
 pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let project = Project::open(&args.dir)?;
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Re
         let _spinner = printer.spinner(format!("packing {}", project.manifest.function.name));
         image::pack(&session, &source)?
     };
+    check_models(&Image::open(&store, &packed.digest)?)?;
     if args.sbom {
         sbom::attach(&session, &project, &packed.digest)?;
     }
@@ -42,6 +43,22 @@ pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Re
     }
     tell(&packed, &tags, printer)?;
     Ok(Outcome::Done)
+}
+
+/// Looks at the models as a backend would before it loads them: what no
+/// backend takes is better told here than on another machine.
+fn check_models(image: &Image) -> Result<()> {
+    for (name, model) in image.models() {
+        let source = ModelSource {
+            name: name.clone(),
+            identity: model.identity.clone(),
+            format: what::format_of(&model.path)?,
+            bytes: model.bytes.clone(),
+            path: None,
+        };
+        samara_backends::check(&source).with_context(|| format!("cannot pack `[model.{name}]`"))?;
+    }
+    Ok(())
 }
 
 fn tell(packed: &Packed, tags: &[Reference], printer: &Printer) -> Result<()> {
@@ -111,12 +128,12 @@ pub(super) fn test_files(project: &Project) -> BTreeSet<PathBuf> {
 }
 
 /// The models: the files of the folder, and the layers of other images.
-fn models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<String, ModelSource>> {
+fn models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<String, image::ModelSource>> {
     let model = |(name, model): (&String, &manifest::Model)| {
         let source = match &model.path {
             ModelPath::File(path) => {
                 let content = ModelContent::Plain(Content::File(project.path(path)));
-                ModelSource { path: path.clone(), content }
+                image::ModelSource { path: path.clone(), content }
             }
             ModelPath::Image { reference, part } => {
                 let file = images
