@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use samara_package::image::{Image, ModelFile};
+use samara_package::image::{self, Image, ModelFile};
 use samara_package::models::{self, LOCK_FILE_NAME, LockFile};
 use samara_package::registry::{Client, ClientOptions};
 use samara_package::sign::Policy;
@@ -100,9 +100,7 @@ impl<'a> Images<'a> {
     /// When it is damaged or refused.
     pub(crate) fn open(&self, store: &Store, reference: &Reference, digest: &Digest) -> Result<Packed> {
         self.check(store, reference, digest)?;
-        let image =
-            Image::open(store, digest).with_context(|| format!("cannot use the image `{reference}`"))?;
-        Ok(Packed::from_image(reference, image))
+        Ok(Packed::from_image(reference, open_image(store, reference, digest)?))
     }
 
     /// Fetches an image: what its signatures must be comes first, then its
@@ -121,8 +119,7 @@ impl<'a> Images<'a> {
         let missing = pull.missing();
         pull.layers(&bars)?;
         drop(bars);
-        let image =
-            Image::open(&store, &digest).with_context(|| format!("cannot use the image `{reference}`"))?;
+        let image = open_image(&store, reference, &digest)?;
         self.compile(&image)?;
         session.tag(reference, &digest)?;
         let bytes = missing.iter().map(|layer| layer.size).sum();
@@ -151,7 +148,9 @@ impl<'a> Images<'a> {
         let exact = reference.with_digest(digest);
         match store.resolve(&exact) {
             Ok(digest) => self.check(&store, reference, &digest)?,
-            Err(error) if error.kind() == store::ErrorKind::NotFound => self.fetch(&store, &exact)?,
+            Err(error) if error.kind() == store::ErrorKind::NotFound => {
+                self.fetch(&store, reference, &exact)?
+            }
             Err(error) => return Err(error.into()),
         }
         let file = models::locate(&store, &exact, part)?;
@@ -164,8 +163,9 @@ impl<'a> Images<'a> {
         Ok(file)
     }
 
-    /// Fetches an image that need not be a function.
-    fn fetch(&self, store: &Store, exact: &Reference) -> Result<()> {
+    /// Fetches an image that need not be a function; `asked` is what the policy
+    /// knows it by.
+    fn fetch(&self, store: &Store, asked: &Reference, exact: &Reference) -> Result<()> {
         if exact.registry().is_none() {
             bail!("`{exact}` is not in the store, and names no registry to fetch it from");
         }
@@ -173,7 +173,7 @@ impl<'a> Images<'a> {
         let bars = Bars::new(self.printer);
         let pull = self.client()?.begin_pull(&session, exact)?;
         let digest = *pull.digest();
-        self.check(store, exact, &digest)?;
+        self.check(store, asked, &digest)?;
         pull.layers(&bars)?;
         session.tag(exact, &digest)?;
         Ok(())
@@ -213,6 +213,20 @@ impl<'a> Images<'a> {
         self.policy()?.check_local(&format!("`{what}`"))?;
         Ok(())
     }
+}
+
+/// An image of the store, or why it cannot be used and what to do.
+fn open_image(store: &Store, reference: &Reference, digest: &Digest) -> Result<Image> {
+    use store::ErrorKind::{Corrupt, NotFound};
+    Image::open(store, digest).map_err(|error| {
+        let hint = match &error {
+            image::Error::Store(inner) if matches!(inner.kind(), Corrupt | NotFound) => {
+                "\nhint: `samara store check --repair` removes what is damaged; then pull or pack the image again"
+            }
+            _ => "",
+        };
+        anyhow::Error::new(error).context(format!("cannot use the image `{reference}`{hint}"))
+    })
 }
 
 /// The store that the settings name.

@@ -11,14 +11,19 @@ use crate::error::Outcome;
 use crate::files;
 use crate::images;
 use crate::output::size_text;
-use crate::printer::Printer;
+use crate::printer::{Printer, StdoutClosed};
 use crate::settings::Settings;
 
 pub(crate) fn run(args: &SaveArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let store = images::store_of(settings)?;
     if args.out == Path::new("-") {
-        layout::save(&store, &args.images, &mut std::io::stdout().lock())?;
-        return Ok(Outcome::Done);
+        return match layout::save(&store, &args.images, &mut std::io::stdout().lock()) {
+            Ok(()) => Ok(Outcome::Done),
+            Err(layout::Error::Write { source }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+                Err(StdoutClosed.into())
+            }
+            Err(error) => Err(error.into()),
+        };
     }
     let bytes = {
         let _spinner = printer.spinner("writing the archive");

@@ -1,7 +1,7 @@
 //! `samara verify`: who signed an image, by keys or by the policy.
 
-use anyhow::{Context, Result};
-use samara_package::sign::{self, PublicKey};
+use anyhow::{Context, Result, bail};
+use samara_package::sign::{self, PolicyDecision, PublicKey};
 use samara_package::store;
 use serde_json::json;
 
@@ -24,7 +24,13 @@ pub(crate) fn run(args: &VerifyArgs, settings: &Settings, printer: &Printer) -> 
         Err(error) => return Err(error.into()),
     };
     let (how, keys) = match args.keys.as_slice() {
-        [] => (images.policy()?.check(&store, &args.image, &digest)?.to_string(), Vec::new()),
+        [] => match images.policy()?.check(&store, &args.image, &digest)? {
+            PolicyDecision::NoPolicy => bail!(
+                "no key is given, and there is no policy that names one\nhint: `samara verify {} --key FILE`",
+                args.image
+            ),
+            decision => (decision.to_string(), Vec::new()),
+        },
         files => {
             let read = |path: &std::path::PathBuf| {
                 PublicKey::from_file(path).with_context(|| format!("cannot use `{}`", path.display()))
