@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
+use crate::text::tame;
 
 const DEFAULT_TAG: &str = "latest";
 const LONGEST_REPOSITORY: usize = 255;
@@ -64,7 +65,7 @@ impl Reference {
     /// # Errors
     /// When `tag` is none.
     pub fn with_tag(&self, tag: &str) -> Result<Self, InvalidReference> {
-        check_tag(tag).map_err(|reason| InvalidReference { text: tag.to_owned(), reason })?;
+        check_tag(tag).map_err(|reason| InvalidReference { text: tame(tag), reason })?;
         Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
@@ -100,7 +101,7 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
-        let refuse = |reason| InvalidReference { text: text.chars().take(300).collect(), reason };
+        let refuse = |reason| InvalidReference { text: tame(text), reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest.parse().map_err(|_| {

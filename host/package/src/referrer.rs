@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::{self, Descriptor, ImageManifest};
 use crate::store::{self, Session, Store};
+use crate::text::tame;
 
 /// Bytes of a manifest; the largest that registries take.
 pub(crate) const LARGEST_MANIFEST: usize = 4 << 20;
@@ -54,7 +55,8 @@ pub(crate) fn describe(store: &Store, image: &Digest) -> Result<Descriptor, Erro
     if bytes.len() > LARGEST_MANIFEST {
         return Err(not_an_image("it has more than 4 MiB".to_owned()));
     }
-    let head: Head = serde_json::from_slice(&bytes).map_err(|error| not_an_image(error.to_string()))?;
+    let head: Head =
+        serde_json::from_slice(&bytes).map_err(|error| not_an_image(tame(&error.to_string())))?;
     if head.schema_version != 2 {
         return Err(not_an_image(format!("its schema version is {}", head.schema_version)));
     }
@@ -86,7 +88,8 @@ pub(crate) fn read_blob(
 /// A manifest of the store, or why it cannot be used.
 pub(crate) fn read_manifest(store: &Store, digest: &Digest) -> store::Result<Result<ImageManifest, String>> {
     Ok(read_blob(store, digest, LARGEST_MANIFEST)?.and_then(|bytes| {
-        serde_json::from_slice(&bytes).map_err(|error| format!("its manifest is damaged: {error}"))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| format!("its manifest is damaged: {}", tame(&error.to_string())))
     }))
 }
 

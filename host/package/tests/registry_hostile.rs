@@ -187,7 +187,7 @@ fn refusals_say_what_was_asked_and_what_to_do() {
         let text = assert_kind(pull(&server), kind);
         let expected = format!("cannot pull `{}/a/b:1`: `{0}` answers {status}", server.host());
         assert!(text.starts_with(&expected), "{text}");
-        assert!(text.contains("CODE: what[31m it says"), "{text}");
+        assert!(text.contains("CODE: what\\u{1b}[31m it says"), "{text}");
         assert_eq!(server.seen().len(), asked, "{status}");
         if status == 401 {
             assert!(text.ends_with(&format!("\nhint: samara login {}", server.host())), "{text}");

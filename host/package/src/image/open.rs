@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document, shown};
+use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document};
 use super::layers::{Compression, unpacked};
 use super::source::{self, Form, ModelContent, ModelSource, image_path};
 use super::tar_read::normal_path;
@@ -16,6 +16,7 @@ use crate::manifest::{self, Manifest};
 use crate::media_types;
 use crate::spec::{Annotations, Descriptor, ImageConfig, ImageManifest};
 use crate::store::Store;
+use crate::text::tame;
 
 /// An image that was read and fits together. Clones share it.
 #[derive(Debug, Clone)]
@@ -106,7 +107,7 @@ impl Image {
                 advice: "\nhint: use it in a function, as `path = \"oci://…\"` of a `[model.NAME]`"
                     .to_owned(),
             }),
-            _ => Err(not_runnable(&format!("an artifact with a configuration of type `{}`", shown(&kind)))),
+            _ => Err(not_runnable(&format!("an artifact with a configuration of type `{}`", tame(&kind)))),
         }
     }
 
@@ -175,7 +176,7 @@ fn open_artifact(store: &Store, digest: Digest, document: ImageManifest) -> Resu
         return Err(not_runnable(&format!("a Wasm artifact with {count} layers instead of one")));
     };
     if layer.media_type != media_types::WASM {
-        let kind = shown(&layer.media_type);
+        let kind = tame(&layer.media_type);
         return Err(not_runnable(&format!("a Wasm artifact with a layer of type `{kind}`")));
     }
     let text = document.annotations.get(MANIFEST_KEY).cloned();
@@ -208,7 +209,7 @@ fn open_image(store: &Store, digest: Digest, document: ImageManifest, limits: Li
     let bytes = document_bytes(store, descriptor)?;
     let config: ImageConfig = parse_document("configuration", &descriptor.digest, &bytes)?;
     if config.architecture != "wasm" {
-        let found = format!("an image for {}/{}", shown(&config.os), shown(&config.architecture));
+        let found = format!("an image for {}/{}", tame(&config.os), tame(&config.architecture));
         return Err(not_runnable(&found));
     }
     let Content { wasm, files, layers } = content(store, &document, &config, limits)?;
@@ -309,12 +310,12 @@ fn wrong_count(document: &ImageManifest, config: &ImageConfig) -> Error {
 fn wasm_layer(store: &Store, layer: &Descriptor) -> Result<WasmLayer> {
     if layer.media_type != media_types::WASM {
         let reason =
-            format!("its type `{}` is neither a tar's nor `{}`", shown(&layer.media_type), media_types::WASM);
+            format!("its type `{}` is neither a tar's nor `{}`", tame(&layer.media_type), media_types::WASM);
         return Err(Error::Layer { layer: layer.digest, reason });
     }
     let bytes = layer_blob(store, layer)?;
     let title = layer.annotations.get(TITLE).cloned();
-    let name = title.as_deref().map_or_else(|| layer.digest.to_string(), shown);
+    let name = title.as_deref().map_or_else(|| layer.digest.to_string(), tame);
     check_wasm(&name, &bytes)?;
     Ok(WasmLayer { title, bytes, digest: layer.digest })
 }
@@ -420,7 +421,7 @@ fn entrypoint(config: &ImageConfig, files: &FileTree) -> Result<Component> {
     let path = normal_path(entrypoint.trim_start_matches('/'), false).unwrap_or_default();
     match files.get(&path) {
         Some(file) => component_file(&path, file),
-        None => Err(not_runnable(&format!("one without its entrypoint `{}`", shown(entrypoint)))),
+        None => Err(not_runnable(&format!("one without its entrypoint `{}`", tame(entrypoint)))),
     }
 }
 

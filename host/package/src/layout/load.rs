@@ -11,6 +11,7 @@ use crate::digest::{Digest, Sha256};
 use crate::reference::Reference;
 use crate::spec::{Descriptor, ImageConfig, ImageIndex};
 use crate::store::{Document, Session, Store};
+use crate::text::tame;
 
 /// The architecture of images that hold WebAssembly.
 const ARCHITECTURE: &str = "wasm";
@@ -71,7 +72,9 @@ fn read_tar(session: &Session, reader: impl Read) -> Result<Documents> {
         let Some(entry) = entries.next() else { return Ok(documents) };
         let mut entry = match entry {
             Err(source) if count == 0 && source.kind() == std::io::ErrorKind::Other => {
-                return Err(Error::NotALayout { reason: format!("it is no tar: {source}") });
+                return Err(Error::NotALayout {
+                    reason: format!("it is no tar: {}", tame(&source.to_string())),
+                });
             }
             entry => entry.map_err(read_error)?,
         };
@@ -108,7 +111,7 @@ fn read_entry<R: Read>(
 fn checked_path<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Option<String>> {
     use tar::EntryType;
     let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-    let refuse = |what| Err(Error::Refused { entry: path.chars().take(200).collect(), what });
+    let refuse = |what| Err(Error::Refused { entry: tame(&path), what });
     let mut parts = Vec::new();
     for part in std::path::Path::new(&path).components() {
         match part {
@@ -204,13 +207,13 @@ impl Documents {
             return Err(refuse(reason.to_owned()));
         };
         let version: LayoutVersion = serde_json::from_slice(&version)
-            .map_err(|error| refuse(format!("its `{LAYOUT_FILE}` is wrong: {error}")))?;
+            .map_err(|error| refuse(format!("its `{LAYOUT_FILE}` is wrong: {}", tame(&error.to_string()))))?;
         if version.image_layout_version != LAYOUT_VERSION {
-            let found: String = version.image_layout_version.chars().take(40).collect();
+            let found = tame(&version.image_layout_version);
             return Err(refuse(format!("its layout has version `{found}`, not {LAYOUT_VERSION}")));
         }
         serde_json::from_slice(&index)
-            .map_err(|error| refuse(format!("its `{INDEX_FILE}` is wrong: {error}")))
+            .map_err(|error| refuse(format!("its `{INDEX_FILE}` is wrong: {}", tame(&error.to_string()))))
     }
 }
 
@@ -307,7 +310,9 @@ fn read_error(source: std::io::Error) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     match source.kind() {
         // What tar and gzip say about bytes that are none of theirs.
-        InvalidData | InvalidInput | Other | UnexpectedEof => Error::Damaged { reason: source.to_string() },
+        InvalidData | InvalidInput | Other | UnexpectedEof => {
+            Error::Damaged { reason: tame(&source.to_string()) }
+        }
         _ => Error::Read { source },
     }
 }

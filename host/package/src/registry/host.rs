@@ -9,11 +9,12 @@ use ureq::http::Method;
 
 use super::auth::Login;
 use super::credentials::{self, Credentials};
-use super::error::{Again, ErrorKind, Failure, tame};
+use super::error::{Again, ErrorKind, Failure};
 use super::retry::Patience;
 use super::transport::{Answer, Request, agent, exchange};
 use super::url::Url;
 use super::{ClientOptions, challenge};
+use crate::text::tame;
 
 /// Redirects of one request that are followed.
 const MOST_REDIRECTS: usize = 8;
@@ -262,7 +263,7 @@ mod tests {
         let message = |body: &str| registry_message(body.as_bytes());
         assert_eq!(
             message(r#"{"errors":[{"code":"DENIED","message":"no\u0007\nway"}]}"#).as_deref(),
-            Some("DENIED: no way")
+            Some("DENIED: no\\u{7} way")
         );
         assert_eq!(message("404 page not found\n").as_deref(), Some("404 page not found"));
         assert_eq!(message("<html>"), None);

@@ -117,8 +117,7 @@ pub(super) fn listed(remote: &Remote, entry: &Descriptor) -> Result<Fetched, Fai
 /// Fetches one small blob that nobody watches.
 pub(super) fn fetch_now(remote: &Remote, session: &Session, blob: &Descriptor) -> Result<(), Failure> {
     parallel::each(1, std::slice::from_ref(blob), |blob, stop| {
-        download(remote, session, blob, &Silent, stop).map_err(|failure| {
-            failure.at(format_args!("{} {}", super::error::tame(title(blob)), blob.digest))
-        })
+        download(remote, session, blob, &Silent, stop)
+            .map_err(|failure| failure.at(format_args!("{} {}", title(blob), blob.digest)))
     })
 }

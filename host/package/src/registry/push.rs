@@ -78,7 +78,7 @@ impl Sender<'_> {
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         parallel::each(self.remote.host.transfers, &blobs, |blob, stop| {
             let bytes = self.store.blob(&blob.digest)?.bytes;
-            self.content(blob.digest, title(blob), bytes, stop)
+            self.content(blob.digest, &title(blob), bytes, stop)
         })
     }
 

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::download::title;
+use super::error::{ErrorKind, Failure};
 use super::manifests::{self, Entry, LONGEST_MANIFEST};
 use super::pull::{fetch_now, listed};
 use super::remote::{Fetched, Remote};
@@ -170,12 +171,11 @@ fn keep(
 ) -> Result<(), Failure> {
     for blob in manifest.blobs() {
         *left = left.checked_sub(blob.size).ok_or_else(|| {
-            let what = blob.annotations.get("org.opencontainers.image.title").unwrap_or(&blob.media_type);
             Failure::new(
                 ErrorKind::TooLarge,
                 format!(
                     "what refers to {subject} has more than the {MOST_BYTES} bytes that are accepted, with `{}` of {}",
-                    tame(what),
+                    title(blob),
                     fetched.digest
                 ),
             )

@@ -9,6 +9,7 @@ use super::{Result, Store};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::{Descriptor, ImageIndex, ImageManifest};
+use crate::text::tame;
 
 /// A document that is longer is none. Registries allow 4 MiB as well.
 const LONGEST_DOCUMENT: u64 = 4 << 20;
@@ -38,7 +39,7 @@ impl Document {
         if bytes.len() as u64 > LONGEST_DOCUMENT {
             return Err(format!("it is longer than {LONGEST_DOCUMENT} bytes, too long for a manifest"));
         }
-        let no_json = |error: serde_json::Error| format!("it is no manifest: {error}");
+        let no_json = |error: serde_json::Error| format!("it is no manifest: {}", tame(&error.to_string()));
         let outline: Outline = serde_json::from_slice(bytes).map_err(no_json)?;
         match (outline.manifests, outline.layers) {
             (Some(_), None) => serde_json::from_slice(bytes).map(Self::Index).map_err(no_json),
