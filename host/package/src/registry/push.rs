@@ -13,6 +13,7 @@ use super::{Result, parallel, referrers, signatures};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::reference::Reference;
+use crate::sign;
 use crate::spec::{Descriptor, ImageManifest};
 use crate::store::Store;
 
@@ -135,7 +136,7 @@ fn send_referrers(sender: &Sender<'_>, subject: &Digest) -> Result<usize, Failur
                     unlisted.push(listed(&manifest, &bytes));
                 }
             }
-            None if signatures::is_signature(&manifest) => {
+            None if sign::is_signature(&manifest) => {
                 signatures::send(sender, subject, &manifest, &bytes)?;
             }
             // Not a form that registries have a place for.

@@ -16,6 +16,7 @@ use super::transport::Request;
 use super::url::Url;
 use crate::digest::Digest;
 use crate::media_types;
+use crate::sign;
 use crate::spec::{Descriptor, ImageManifest, to_bytes};
 use crate::store::Session;
 
@@ -52,16 +53,11 @@ pub(super) fn fetch(remote: &Remote, session: &Session, subject: &Digest) -> Res
         }
         keep(remote, session, subject, &fetched, &manifest, &mut left)?;
     }
-    if let Some(fetched) = remote.manifest_if_any(&signature_tag(subject))? {
+    if let Some(fetched) = remote.manifest_if_any(&sign::tag(subject))? {
         let manifest = manifests::read_manifest(&fetched.bytes)?;
         keep(remote, session, subject, &fetched, &manifest, &mut left)?;
     }
     Ok(())
-}
-
-/// The tag under which cosign keeps the signatures of an image.
-pub(super) fn signature_tag(subject: &Digest) -> String {
-    format!("{}.sig", fallback_tag(subject))
 }
 
 /// Adds referrers to the index by which a registry without the referrers API

@@ -132,21 +132,6 @@ pub fn signatures(store: &Store, digest: &Digest) -> Result<Signatures> {
     Ok(signatures)
 }
 
-/// The one manifest for the tag `sha256-<hex>.sig`, with every signature that
-/// the store has in this form; `None` where it has none. Where there are
-/// several, as after a pull of an image that was signed here too, they become
-/// one.
-///
-/// # Errors
-/// When the store cannot be read or written.
-pub fn cosign_manifest(session: &Session, digest: &Digest) -> Result<Option<Digest>> {
-    match cosign_manifests(session.store(), digest)?.as_slice() {
-        [] => Ok(None),
-        [(only, _)] => Ok(Some(*only)),
-        _ => put_cosign(session, digest, Vec::new()).map(Some),
-    }
-}
-
 /// The tag under which registries keep the signatures of an image.
 pub fn tag(digest: &Digest) -> String {
     format!("sha256-{}.sig", digest.hex())
@@ -242,6 +227,18 @@ fn put_cosign(session: &Session, image: &Digest, more: Vec<Descriptor>) -> Resul
             layers.push(layer);
         }
     }
+    let (config, manifest) = tag_manifest(layers);
+    session.put(&config)?;
+    let manifest = session.put(&spec::to_bytes(&manifest))?;
+    session.add_referrer(image, &manifest)?;
+    for (old, _) in before.iter().filter(|(old, _)| *old != manifest) {
+        session.remove_referrer(image, old)?;
+    }
+    Ok(manifest)
+}
+
+/// The configuration, and the manifest for the tag, of these signatures.
+pub(crate) fn tag_manifest(layers: Vec<Descriptor>) -> (Vec<u8>, ImageManifest) {
     let config = spec::to_bytes(&ImageConfig {
         created: None,
         architecture: String::new(),
@@ -252,14 +249,8 @@ fn put_cosign(session: &Session, image: &Digest, more: Vec<Descriptor>) -> Resul
             diff_ids: layers.iter().map(|layer| layer.digest).collect(),
         },
     });
-    session.put(&config)?;
-    let config = Descriptor::of(media_types::IMAGE_CONFIG, &config);
-    let manifest = session.put(&spec::to_bytes(&ImageManifest::new(config, layers)))?;
-    session.add_referrer(image, &manifest)?;
-    for (old, _) in before.iter().filter(|(old, _)| *old != manifest) {
-        session.remove_referrer(image, old)?;
-    }
-    Ok(manifest)
+    let manifest = ImageManifest::new(Descriptor::of(media_types::IMAGE_CONFIG, &config), layers);
+    (config, manifest)
 }
 
 /// The manifests of an image that have the form for the tag.
