@@ -40,12 +40,12 @@ pub(super) fn download(
     match partial.commit() {
         Ok(_) => {}
         // What an earlier attempt left may be what is wrong.
-        Err(error @ crate::store::Error::WrongDigest { .. }) if found > 0 && !restarted => {
-            let Some(mut partial) = session.partial(&blob.digest, blob.size)? else {
-                return Err(error.into());
-            };
-            fill(remote, &mut partial, blob, progress, stop)?;
-            partial.commit()?;
+        Err(crate::store::Error::WrongDigest { .. }) if found > 0 && !restarted => {
+            // Another process may have brought it meanwhile.
+            if let Some(mut partial) = session.partial(&blob.digest, blob.size)? {
+                fill(remote, &mut partial, blob, progress, stop)?;
+                partial.commit()?;
+            }
         }
         Err(error) => return Err(error.into()),
     }
