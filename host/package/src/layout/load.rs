@@ -21,6 +21,8 @@ const LONGEST_DOCUMENT: u64 = 4 << 20;
 /// What stands between the contents of two entries: headers and long names.
 const LONGEST_HEADERS: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 100_000;
+/// Images, signatures and bills of materials that one archive lists.
+const MOST_LISTED: usize = 4096;
 /// The tar archive's blocks begin and end with this.
 const BLOCK: u64 = 512;
 
@@ -52,6 +54,10 @@ pub fn load(session: &Session, reader: impl Read) -> Result<Vec<Loaded>> {
         false => read_tar(session, reader)?,
     };
     let index = documents.index()?;
+    if index.manifests.len() > MOST_LISTED {
+        let reason = format!("its `{INDEX_FILE}` lists more than {MOST_LISTED} manifests");
+        return Err(Error::NotALayout { reason });
+    }
     let mut loaded = Vec::new();
     for entry in &index.manifests {
         loaded.extend(image(session, entry)?);
@@ -224,6 +230,9 @@ fn image(session: &Session, entry: &Descriptor) -> Result<Option<Loaded>> {
     if let Some(defect) = store.defects(&digest, &|_| false).first() {
         return Err(Error::Damaged { reason: defect.reason.clone() });
     }
+    if digest != entry.digest {
+        session.add_referrer(&digest, &entry.digest)?; // with the signatures of the index
+    }
     let is_referrer = subject(store, entry)?.is_some();
     Ok((name.is_some() || !is_referrer).then_some((name, digest)))
 }
@@ -242,7 +251,8 @@ fn chosen(store: &Store, entry: &Descriptor) -> Result<Digest> {
     for digest in &there {
         if let Document::Manifest(manifest) = present(digest)? {
             let config = store.blob(&manifest.config.digest);
-            let config = config.ok().and_then(|blob| serde_json::from_slice::<ImageConfig>(&blob.bytes).ok());
+            let config = config.ok().filter(|blob| blob.bytes.len() as u64 <= LONGEST_DOCUMENT);
+            let config = config.and_then(|blob| serde_json::from_slice::<ImageConfig>(&blob.bytes).ok());
             images.push((*digest, config.is_some_and(|config| config.architecture == ARCHITECTURE)));
         }
     }

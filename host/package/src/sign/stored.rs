@@ -63,6 +63,8 @@ pub struct Ignored {
 pub struct Signatures {
     pub found: Vec<Signature>,
     pub ignored: Vec<Ignored>,
+    /// Layers that were looked at.
+    layers: usize,
 }
 
 impl Signatures {
@@ -103,30 +105,36 @@ pub fn sign(session: &Session, reference: &Reference, digest: &Digest, key: &Pri
     Ok(Signed { key: public.id(), manifest, referrer, new: before.is_none() })
 }
 
-/// The signatures that the store has of an image, whoever made them.
+/// The signatures that the store has of an image, whoever made them. Those of
+/// an index count for the image that was chosen from it, and those of that
+/// image for the index.
 ///
 /// # Errors
 /// When the store cannot be read. What is damaged is ignored with a reason.
 pub fn signatures(store: &Store, digest: &Digest) -> Result<Signatures> {
     let mut signatures = Signatures::default();
-    let mut layers = 0;
-    for referrer in store.referrers(digest)? {
-        match referrer::read_manifest(store, &referrer)? {
-            Ok(manifest) if !is_signature(&manifest) => {}
-            Ok(manifest) if manifest.subject.as_ref().is_some_and(|subject| subject.digest != *digest) => {
-                signatures.ignore(&referrer, "it refers to another image");
+    let alike = referrer::alike(store, digest)?;
+    for subject in &alike {
+        for referrer in store.referrers(subject)? {
+            if alike.contains(&referrer) {
+                continue; // an index
             }
-            Ok(manifest) => {
-                for layer in &manifest.layers {
-                    layers += 1;
-                    if layers > MOST_LAYERS {
-                        signatures.ignore(&referrer, "the image has more than 1000 signatures");
-                        return Ok(signatures);
-                    }
-                    signatures.add(store, digest, &referrer, layer)?;
+            match referrer::read_manifest(store, &referrer)? {
+                Ok(manifest) if !is_signature(&manifest) => {}
+                Ok(manifest) if manifest.subject.as_ref().is_some_and(|said| said.digest != *subject) => {
+                    signatures.ignore(&referrer, "it refers to another image");
                 }
+                Ok(manifest) => {
+                    for layer in &manifest.layers {
+                        if signatures.layers == MOST_LAYERS {
+                            signatures.ignore(&referrer, "the image has more than 1000 signatures");
+                            return Ok(signatures);
+                        }
+                        signatures.add(store, subject, &referrer, layer)?;
+                    }
+                }
+                Err(reason) => signatures.ignore(&referrer, reason),
             }
-            Err(reason) => signatures.ignore(&referrer, reason),
         }
     }
     Ok(signatures)
@@ -157,6 +165,7 @@ impl Signatures {
     }
 
     fn add(&mut self, store: &Store, digest: &Digest, manifest: &Digest, layer: &Descriptor) -> Result<()> {
+        self.layers += 1;
         match read_layer(store, digest, manifest, layer)? {
             Ok(signature) => {
                 // The same one usually stands in both forms.

@@ -17,7 +17,9 @@
 //! prefix, a shorter one, and `*`.
 //!
 //! Whoever names an image by digest chooses its tag freely, so rules with a
-//! tag hold only where the tag was asked for. The names of registries are
+//! tag hold only where the tag was asked for. A rule with the digest of an index
+//! names the image that was chosen from it too; the image's own goes before it.
+//! The names of registries are
 //! compared as hosts: in any case, and with the port 443 as without one.
 
 mod parse;
@@ -33,6 +35,7 @@ use super::verify::{Verified, verify};
 use crate::digest::Digest;
 use crate::manifest::{self, Place};
 use crate::reference::Reference;
+use crate::referrer;
 use crate::store::Store;
 use pattern::Pattern;
 
@@ -119,8 +122,9 @@ impl Policy {
     /// what helps; or when the store cannot be read.
     pub fn check(&self, store: &Store, reference: &Reference, digest: &Digest) -> Result<PolicyDecision> {
         let Some(file) = &self.file else { return Ok(PolicyDecision::NoPolicy) };
-        let rules = self.rules.iter().filter(|rule| rule.pattern.names(reference, digest));
-        match rules.max_by_key(|rule| rule.pattern.rank()) {
+        let alike = referrer::alike(store, digest)?;
+        let rules = self.rules.iter().filter(|rule| rule.pattern.names(reference, &alike));
+        match rules.max_by_key(|rule| rule.pattern.rank(&alike)) {
             Some(rule) => rule.check(store, reference, digest),
             None if self.default == Answer::Accept => Ok(PolicyDecision::Default { file: file.clone() }),
             None => Err(Error::Refused {
