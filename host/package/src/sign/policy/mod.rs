@@ -10,7 +10,12 @@
 //! require = "signature"                    # or "nothing", or "refuse"
 //! keys = ["team.pub", "ci.pub"]            # beside this file; any of them suffices,
 //! min-signatures = 2                       # or so many different ones
+//! match-name = true                        # signed for this repository; if left out, for any
 //! ```
+//!
+//! A key that signs images of several repositories lets one be passed off as
+//! another, unless `match-name` compares the name that was signed. It does not
+//! fit images that are mirrored under another name than they were signed for.
 //!
 //! The most specific rule that names an image holds, wherever it stands in the
 //! file: one with a digest before one with a tag, a repository, a longer
@@ -31,7 +36,7 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::error::Error;
 use super::key::PublicKey;
-use super::verify::{Verified, verify};
+use super::verify::{Verified, verify_named};
 use crate::digest::Digest;
 use crate::manifest::{self, Place};
 use crate::reference::Reference;
@@ -88,7 +93,7 @@ struct Rule {
 enum Require {
     Nothing,
     Refuse,
-    Signature { keys: Vec<TrustedKey>, least: usize },
+    Signature { keys: Vec<TrustedKey>, least: usize, match_name: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -167,9 +172,10 @@ impl Rule {
                 "the policy refuses it".to_owned(),
                 "take another image, or change the rule".to_owned(),
             )),
-            Require::Signature { keys, least } => {
+            Require::Signature { keys, least, match_name } => {
                 let public: Vec<PublicKey> = keys.iter().map(|trusted| trusted.key.clone()).collect();
-                let missing = match verify(store, digest, &public) {
+                let is_meant = |signed: &str| !match_name || pattern::same_repository(signed, reference);
+                let missing = match verify_named(store, digest, &public, is_meant) {
                     Ok(verified) if verified.keys.len() >= *least => {
                         let signers = signers(keys, &verified);
                         return Ok(PolicyDecision::Signed { rule, place, signers, verified });

@@ -108,6 +108,11 @@ fn name(reference: &Reference) -> String {
     }
 }
 
+/// Whether a signed name is the repository of a reference.
+pub(super) fn same_repository(signed: &str, reference: &Reference) -> bool {
+    signed.parse::<Reference>().is_ok_and(|signed| name(&signed) == name(reference))
+}
+
 fn host(registry: &str) -> String {
     let registry = registry.to_ascii_lowercase();
     let (host, port) = match registry.rsplit_once(':') {
