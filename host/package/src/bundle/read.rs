@@ -48,10 +48,10 @@ pub fn read(bytes: Bytes) -> Result<Option<Bundle>> {
     }
     let mut parts = Parts::default();
     if let Some(path) = &index.base.path {
-        parts.components.insert(
-            checked_path(path)?,
-            Component { path: path.into(), bytes: bytes.slice(..base_length), digest: index.base.digest },
-        );
+        let path = checked_path(path)?;
+        let base =
+            Component { path: path.clone(), bytes: bytes.slice(..base_length), digest: index.base.digest };
+        parts.components.insert(path, base);
     }
     let listed = index.sections.iter();
     if listed.len() != found.parts.len() {
