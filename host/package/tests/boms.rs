@@ -148,6 +148,7 @@ fn the_validator_of_cyclonedx_takes_what_is_written() {
 }
 
 /// The tests' Python, when it has the validator.
+#[expect(clippy::print_stderr, reason = "a test that does nothing must say so")]
 fn validator() -> Option<PathBuf> {
     let python = samara_test::python()?;
     let found = Command::new(&python).args(["-c", "import cyclonedx.validation.json"]).output().unwrap();
