@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document};
 use super::layers::{Compression, unpacked};
+use super::parts::{WasmLayer, entrypoint, find_components, find_models, unnamed};
 use super::source::{self, Form, ModelContent, ModelSource, image_path};
-use super::tar_read::normal_path;
-use super::tree::{FileTree, TreeFile};
+use super::tree::FileTree;
 use super::{Error, Limits, MANIFEST_KEY, MODELS_LABEL, Result, TITLE, check_wasm};
 use crate::digest::Digest;
 use crate::manifest::{self, Manifest};
@@ -246,14 +246,6 @@ struct Content {
     layers: Vec<Layer>,
 }
 
-/// A component, and what the image calls it.
-#[derive(Clone)]
-struct WasmLayer {
-    title: Option<String>,
-    bytes: Bytes,
-    digest: Digest,
-}
-
 fn content(
     store: &Store,
     document: &ImageManifest,
@@ -354,109 +346,4 @@ fn manifest_text(label: Option<&String>, files: &FileTree) -> Result<Option<Stri
 
 fn parse(text: &str) -> Result<Manifest> {
     Manifest::parse(text, Path::new(manifest::FILE_NAME)).map_err(Error::Manifest)
-}
-
-/// The components that the manifest names: layers by their titles, layers
-/// without titles by their order, or files.
-fn find_components(manifest: &Manifest, wasm: Vec<WasmLayer>, files: &FileTree) -> Result<Vec<Component>> {
-    let mut wanted: Vec<&Path> = Vec::new();
-    for path in manifest.components() {
-        if !wanted.contains(&path) {
-            wanted.push(path);
-        }
-    }
-    if !wasm.is_empty() && wasm.len() != wanted.len() {
-        return Err(Error::Components { has: wasm.len(), needs: wanted.len() });
-    }
-    if !wasm.is_empty() && wasm.iter().all(|layer| layer.title.is_none()) {
-        let named = wanted.into_iter().zip(wasm);
-        return Ok(named.map(|(path, layer)| component(path.to_owned(), layer)).collect());
-    }
-    let find = |path: &Path| {
-        let name = image_path(path)?;
-        if let Some(layer) =
-            wasm.iter().find(|layer| layer.title.as_deref().is_some_and(|title| named(title, &name)))
-        {
-            return Ok(component(path.to_owned(), WasmLayer { title: None, ..layer.clone() }));
-        }
-        match files.get(&name) {
-            Some(file) if wasm.is_empty() => component_file(&name, file),
-            _ => {
-                let titles = wasm.iter().filter_map(|layer| layer.title.clone());
-                Err(Error::Missing { what: "component", name, has: titles.collect() })
-            }
-        }
-    };
-    wanted.into_iter().map(find).collect()
-}
-
-fn named(title: &str, path: &str) -> bool {
-    normal_path(title, false).is_ok_and(|title| title == path)
-}
-
-/// Components of an image without a manifest.
-fn unnamed(wasm: Vec<WasmLayer>) -> Vec<Component> {
-    let name = |layer: &WasmLayer| match &layer.title {
-        Some(title) => PathBuf::from(title),
-        None => PathBuf::from(format!("{}.wasm", layer.digest.short())),
-    };
-    wasm.into_iter().map(|layer| component(name(&layer), layer)).collect()
-}
-
-fn component(path: PathBuf, layer: WasmLayer) -> Component {
-    Component { path, bytes: layer.bytes, digest: layer.digest }
-}
-
-fn component_file(path: &str, file: &TreeFile) -> Result<Component> {
-    check_wasm(path, &file.bytes)?;
-    let digest = Digest::of(&file.bytes);
-    Ok(Component { path: PathBuf::from(path), bytes: file.bytes.clone(), digest })
-}
-
-/// What an image without manifest and component layers runs.
-fn entrypoint(config: &ImageConfig, files: &FileTree) -> Result<Component> {
-    let Some(entrypoint) = config.config.entrypoint.first() else {
-        return Err(not_runnable("one without `samara.toml`, component layers and entrypoint"));
-    };
-    let path = normal_path(entrypoint.trim_start_matches('/'), false).unwrap_or_default();
-    match files.get(&path) {
-        Some(file) => component_file(&path, file),
-        None => Err(not_runnable(&format!("one without its entrypoint `{}`", tame(entrypoint)))),
-    }
-}
-
-/// The models that the manifest names, where the label says they are.
-fn find_models(
-    manifest: &Manifest,
-    label: Option<&String>,
-    descriptor: &Descriptor,
-    files: &FileTree,
-) -> Result<BTreeMap<String, ModelFile>> {
-    let paths: BTreeMap<String, String> = match label {
-        Some(label) => parse_document("label", &descriptor.digest, label.as_bytes())?,
-        None => BTreeMap::new(),
-    };
-    let find = |(name, model): (&String, &manifest::Model)| {
-        let path = match paths.get(name) {
-            Some(path) => normal_path(path, false).unwrap_or_default(),
-            None => model.path.file().map(image_path).transpose()?.unwrap_or_default(),
-        };
-        let file = files.get(&path).ok_or_else(|| Error::Missing {
-            what: "model",
-            name: name.clone(),
-            has: paths.keys().cloned().collect(),
-        })?;
-        Ok((name.clone(), model_file(&path, file, files)))
-    };
-    manifest.models.iter().map(find).collect()
-}
-
-/// A file of a tar as a model.
-pub(crate) fn model_file(path: &str, file: &TreeFile, files: &FileTree) -> ModelFile {
-    ModelFile {
-        path: PathBuf::from(path),
-        bytes: file.bytes.clone(),
-        identity: format!("{}#{path}", file.layer),
-        layer: files.is_alone(&file.layer).then_some(file.layer),
-    }
 }
