@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
+use crate::text::cut;
+
 const ALGORITHM: &str = "sha256:";
 const HEX_LENGTH: usize = 64;
 
@@ -69,7 +71,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         text.strip_prefix(ALGORITHM).and_then(Self::from_hex).ok_or_else(|| {
             // Whoever sent it may have sent a novel.
-            InvalidDigest(text.chars().take(100).collect())
+            InvalidDigest(cut(text, 100))
         })
     }
 }

@@ -24,6 +24,7 @@ pub mod registry;
 pub mod sign;
 pub mod spec;
 pub mod store;
+mod text;
 
 pub use digest::{Digest, InvalidDigest, Sha256};
 pub use manifest::Manifest;

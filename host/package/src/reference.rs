@@ -4,9 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
+use crate::text::tame;
 
 const DEFAULT_TAG: &str = "latest";
 const LONGEST_REPOSITORY: usize = 255;
+/// Of a host name (RFC 1035) and a port.
+const LONGEST_REGISTRY: usize = 253 + ":65535".len();
 const LONGEST_TAG: usize = 128;
 
 /// The name of an image. Without a registry it names one of the local store
@@ -64,7 +67,7 @@ impl Reference {
     /// # Errors
     /// When `tag` is none.
     pub fn with_tag(&self, tag: &str) -> Result<Self, InvalidReference> {
-        check_tag(tag).map_err(|reason| InvalidReference { text: tag.to_owned(), reason })?;
+        check_tag(tag).map_err(|reason| InvalidReference { text: tame(tag), reason })?;
         Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
 
@@ -100,7 +103,7 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
-        let refuse = |reason| InvalidReference { text: text.chars().take(300).collect(), reason };
+        let refuse = |reason| InvalidReference { text: tame(text), reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest.parse().map_err(|_| {
@@ -139,6 +142,9 @@ fn is_registry(first: &str) -> bool {
 
 fn check_registry(registry: &str) -> Result<(), &'static str> {
     const REASON: &str = "the registry must be a host name or address, with `:` and a port if need be";
+    if registry.len() > LONGEST_REGISTRY {
+        return Err("the registry's name is longer than that of a host can be");
+    }
     let (host, port) = match registry.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or(REASON)?;
@@ -257,6 +263,7 @@ mod tests {
             "[::1]5/a",
             "a:.x",
             &long,
+            &format!("{}io/a", "r.".repeat(130)),
         ];
         for text in texts {
             assert!(text.parse::<Reference>().is_err(), "{text}");

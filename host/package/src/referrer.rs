@@ -4,9 +4,11 @@
 use serde::Deserialize;
 
 use crate::digest::Digest;
+use crate::image;
 use crate::media_types;
 use crate::spec::{self, Descriptor, ImageManifest};
-use crate::store::{self, Session, Store};
+use crate::store::{self, Document, Session, Store};
+use crate::text::tame;
 
 /// Bytes of a manifest; the largest that registries take.
 pub(crate) const LARGEST_MANIFEST: usize = 4 << 20;
@@ -54,7 +56,8 @@ pub(crate) fn describe(store: &Store, image: &Digest) -> Result<Descriptor, Erro
     if bytes.len() > LARGEST_MANIFEST {
         return Err(not_an_image("it has more than 4 MiB".to_owned()));
     }
-    let head: Head = serde_json::from_slice(&bytes).map_err(|error| not_an_image(error.to_string()))?;
+    let head: Head =
+        serde_json::from_slice(&bytes).map_err(|error| not_an_image(tame(&error.to_string())))?;
     if head.schema_version != 2 {
         return Err(not_an_image(format!("its schema version is {}", head.schema_version)));
     }
@@ -86,8 +89,35 @@ pub(crate) fn read_blob(
 /// A manifest of the store, or why it cannot be used.
 pub(crate) fn read_manifest(store: &Store, digest: &Digest) -> store::Result<Result<ImageManifest, String>> {
     Ok(read_blob(store, digest, LARGEST_MANIFEST)?.and_then(|bytes| {
-        serde_json::from_slice(&bytes).map_err(|error| format!("its manifest is damaged: {error}"))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| format!("its manifest is damaged: {}", tame(&error.to_string())))
     }))
+}
+
+/// The digests that stand for an image: the one given first. Of an index that
+/// is its image's too, and every image has those of the indexes that list it,
+/// as far as they are kept with it.
+pub(crate) fn alike(store: &Store, digest: &Digest) -> store::Result<Vec<Digest>> {
+    let mut alike = vec![*digest];
+    // What is damaged or missing stands for itself.
+    let image = image::open_manifest(store, digest).map_or(*digest, |opened| opened.digest);
+    if image != *digest {
+        alike.push(image);
+    }
+    for referrer in store.referrers(&image)? {
+        if referrer != *digest && lists(store, &referrer, &image)? {
+            alike.push(referrer);
+        }
+    }
+    Ok(alike)
+}
+
+/// Whether `index` is one, and lists the image.
+fn lists(store: &Store, index: &Digest, image: &Digest) -> store::Result<bool> {
+    Ok(match read_blob(store, index, LARGEST_MANIFEST)?.and_then(|bytes| Document::parse(&bytes)) {
+        Ok(Document::Index(index)) => index.manifests.iter().any(|entry| entry.digest == *image),
+        _ => false,
+    })
 }
 
 impl From<store::Error> for Error {

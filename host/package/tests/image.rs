@@ -91,6 +91,21 @@ fn files_and_bytes_pack_the_same_and_times_do_not_matter() {
 }
 
 #[test]
+fn a_layer_that_was_damaged_is_packed_anew() {
+    let (_folder, store) = store();
+    let digest = packed(&store, &pipeline(Form::Mixed));
+    let layers: Vec<_> = Image::open(&store, &digest).unwrap().document().layers.clone();
+    for layer in &layers {
+        let path = store.blob(&layer.digest).unwrap().path;
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, vec![0; layer.size as usize]).unwrap();
+    }
+    assert!(Image::open(&store, &digest).is_err());
+    assert_eq!(packed(&store, &pipeline(Form::Mixed)), digest);
+    Image::open(&store, &digest).unwrap();
+}
+
+#[test]
 fn another_code_shares_the_weights() {
     let (_folder, store) = store();
     let first = packed(&store, &pipeline(Form::Mixed));

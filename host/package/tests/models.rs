@@ -11,6 +11,7 @@ use bytes::Bytes;
 use samara_package::image::{Form, Image, ModelContent, ModelFile, ModelSource, pack};
 use samara_package::models::{ErrorKind, locate};
 use samara_package::spec::{Descriptor, ImageManifest, to_bytes};
+use samara_package::store::CollectOptions;
 use samara_package::{Digest, Reference, Store, media_types};
 use support::{packed, pipeline, single, store, weights};
 
@@ -142,6 +143,9 @@ fn every_way_to_pack_weights_is_read() {
         let image = function_with(&store, &file);
         assert_eq!(image.models()["m"].bytes, model, "{kind}");
         assert_eq!(image.layers()[1].descriptor.media_type, media_types::TAR);
+        // What was decompressed is collected with its artifact, and not before.
+        store.collect(&CollectOptions::default()).unwrap();
+        assert_eq!(store.contains(&id), kind != "weight.v1.raw", "{kind}");
     }
 }
 

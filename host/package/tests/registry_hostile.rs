@@ -126,6 +126,40 @@ fn an_interrupted_pull_goes_on_the_next_time() {
     assert!(server.seen().iter().any(|seen| seen.header("range") == Some("bytes=100000-399999")));
 }
 
+/// A power cut may leave a file of the right length with something else in it.
+#[test]
+fn what_is_continued_and_turns_out_wrong_is_fetched_once_more() {
+    let (image, there) = (sample(), TestStore::new());
+    let layer = &image.manifest.layers[1];
+    let ingest = there.store.root().join("ingest");
+    std::fs::create_dir_all(&ingest).unwrap();
+    let left = ingest.join(layer.digest.hex()).with_extension("part");
+    for (garbage, expected) in
+        [(100_000, vec![Some("bytes=100000-399999"), None]), (image.layers[1].len(), vec![None])]
+    {
+        let server = twisted(&image, |_, reply| reply);
+        std::fs::write(&left, vec![0; garbage]).unwrap();
+        pull_into(&there, &server, plain()).unwrap();
+        assert!(there.has(&image) && !left.exists());
+        let seen = server.seen();
+        let asked = seen.iter().filter(|seen| seen.is_get(&blob(&layer.digest)));
+        assert_eq!(asked.map(|seen| seen.header("range")).collect::<Vec<_>>(), expected);
+        std::fs::remove_file(there.store.blob(&layer.digest).unwrap().path).unwrap();
+    }
+    // Garbage from the registry itself is fetched no third time.
+    std::fs::write(&left, vec![0; 100_000]).unwrap();
+    let server = twisted(&image, {
+        let path = blob(&layer.digest);
+        move |seen, reply| match (seen.is_get(&path), seen.header("range")) {
+            (true, Some(_)) => reply.body(noise(3, 300_000)),
+            (true, None) => reply.body(noise(3, 400_000)),
+            (false, _) => reply,
+        }
+    });
+    assert_kind(pull_into(&there, &server, plain()), ErrorKind::Corrupt);
+    assert_eq!(server.seen().iter().filter(|seen| seen.is_get(&blob(&layer.digest))).count(), 2);
+}
+
 #[test]
 fn what_cannot_be_continued_begins_anew() {
     let image = sample();
@@ -187,7 +221,7 @@ fn refusals_say_what_was_asked_and_what_to_do() {
         let text = assert_kind(pull(&server), kind);
         let expected = format!("cannot pull `{}/a/b:1`: `{0}` answers {status}", server.host());
         assert!(text.starts_with(&expected), "{text}");
-        assert!(text.contains("CODE: what[31m it says"), "{text}");
+        assert!(text.contains("CODE: what\\u{1b}[31m it says"), "{text}");
         assert_eq!(server.seen().len(), asked, "{status}");
         if status == 401 {
             assert!(text.ends_with(&format!("\nhint: samara login {}", server.host())), "{text}");

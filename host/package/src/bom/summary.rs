@@ -6,10 +6,9 @@ use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::media_types;
+use crate::text::tame;
 
 const MODEL: &str = "machine-learning-model";
-/// Characters of a name that is shown.
-const LONGEST_NAME: usize = 200;
 
 /// What is in a bill of materials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +110,7 @@ impl Summary {
     /// # Errors
     /// The reason why the document is none of its media type.
     pub(super) fn of(media_type: &str, document: &[u8]) -> Result<Self, String> {
-        let damaged = |error: serde_json::Error| format!("it is damaged: {error}");
+        let damaged = |error: serde_json::Error| format!("it is damaged: {}", tame(&error.to_string()));
         if media_type == media_types::CYCLONEDX {
             return serde_json::from_slice(document).map_err(damaged).and_then(cyclonedx);
         }
@@ -135,14 +134,14 @@ fn cyclonedx(document: CycloneDx) -> Result<Summary, String> {
         Some(version) => format!("{} {version}", component.name),
         None => component.name,
     });
-    let format = cut(&format!("CycloneDX {}", document.spec_version));
-    Ok(Summary { format, subject: subject.as_deref().map(cut), packages, models })
+    let format = tame(&format!("CycloneDX {}", document.spec_version));
+    Ok(Summary { format, subject: subject.as_deref().map(tame), packages, models })
 }
 
 fn spdx2(document: Spdx2) -> Summary {
     Summary {
-        format: cut(&document.spdx_version.replacen("SPDX-", "SPDX ", 1)),
-        subject: document.name.as_deref().map(cut),
+        format: tame(&document.spdx_version.replacen("SPDX-", "SPDX ", 1)),
+        subject: document.name.as_deref().map(tame),
         packages: document.packages.len().saturating_sub(document.document_describes.len()),
         models: 0,
     }
@@ -151,8 +150,8 @@ fn spdx2(document: Spdx2) -> Summary {
 fn spdx3(document: Spdx3) -> Summary {
     let Graph { count, version, name } = document.graph.0;
     Summary {
-        format: cut(&format!("SPDX {}", version.as_deref().unwrap_or("3"))),
-        subject: name.as_deref().map(cut),
+        format: tame(&format!("SPDX {}", version.as_deref().unwrap_or("3"))),
+        subject: name.as_deref().map(tame),
         packages: count.packages,
         models: count.models,
     }
@@ -206,9 +205,4 @@ impl<'de, T: Tally> Deserialize<'de> for Tallied<T> {
 
         deserializer.deserialize_seq(Items(PhantomData)).map(Tallied)
     }
-}
-
-/// A text of somebody else, fit for a line of a terminal.
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -14,6 +14,9 @@
 //! A section is a zero byte, the size of what follows as unsigned LEB128, the
 //! length of its name likewise, its name, and its payload
 //! (<https://webassembly.github.io/spec/core/binary/modules.html>).
+//!
+//! A bundle that is cut off is refused, but for one that is cut exactly behind
+//! its first component: that is a component like any other.
 
 mod error;
 mod read;

@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::image::{Component, ModelFile, normal_path};
 use crate::manifest::{self, Manifest};
 use crate::mapping;
+use crate::text::tame;
 
 /// No function has more parts.
 const MOST_SECTIONS: usize = 65_536;
@@ -47,10 +48,10 @@ pub fn read(bytes: Bytes) -> Result<Option<Bundle>> {
     }
     let mut parts = Parts::default();
     if let Some(path) = &index.base.path {
-        parts.components.insert(
-            checked_path(path)?,
-            Component { path: path.into(), bytes: bytes.slice(..base_length), digest: index.base.digest },
-        );
+        let path = checked_path(path)?;
+        let base =
+            Component { path: path.clone(), bytes: bytes.slice(..base_length), digest: index.base.digest };
+        parts.components.insert(path, base);
     }
     let listed = index.sections.iter();
     if listed.len() != found.parts.len() {
@@ -176,7 +177,7 @@ fn index(bytes: &Bytes, found: &Sections) -> Result<Index> {
         return Err(damaged("its table is larger than 16 MiB"));
     }
     let index: Index = serde_json::from_slice(&bytes[range])
-        .map_err(|error| damaged(format!("its table cannot be read: {error}")))?;
+        .map_err(|error| damaged(format!("its table cannot be read: {}", tame(&error.to_string()))))?;
     if index.version != FORMAT_VERSION {
         return Err(damaged(format!(
             "it is of version {}; this samara reads version {FORMAT_VERSION}\nhint: use a newer samara",
@@ -205,7 +206,7 @@ impl Parts {
         }
         let bytes = file.slice(range.clone());
         if Digest::of(&bytes) != entry.digest {
-            return Err(damaged(format!("the bytes of `{name}` changed", name = name.escape_debug())));
+            return Err(damaged(format!("the bytes of `{}` changed", tame(name))));
         }
         let is_new = if name == MANIFEST {
             let text = std::str::from_utf8(&bytes).map_err(|_| damaged("its manifest is not UTF-8"))?;
@@ -221,9 +222,9 @@ impl Parts {
         } else if let Some(path) = name.strip_prefix(FILE) {
             self.files.insert(checked_path(path)?, bytes).is_none()
         } else {
-            return Err(damaged(format!("it has a section `{}` of unknown use", name.escape_debug())));
+            return Err(damaged(format!("it has a section `{}` of unknown use", tame(name))));
         };
-        if is_new { Ok(()) } else { Err(damaged(format!("it has `{}` twice", name.escape_debug()))) }
+        if is_new { Ok(()) } else { Err(damaged(format!("it has `{}` twice", tame(name)))) }
     }
 
     fn assemble(mut self) -> Result<Bundle> {
@@ -254,5 +255,5 @@ impl Parts {
 fn checked_path(path: &str) -> Result<PathBuf> {
     normal_path(path, false)
         .map(PathBuf::from)
-        .map_err(|reason| damaged(format!("`{}` {reason}", path.escape_debug())))
+        .map_err(|reason| damaged(format!("`{}` {reason}", tame(path))))
 }

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::{Descriptor, ImageManifest};
 use crate::store::Store;
+use crate::text::tame;
 
 /// Of a manifest, index or configuration, in bytes; what registries take.
 const LARGEST_DOCUMENT: u64 = 4 << 20;
@@ -62,7 +63,7 @@ pub(crate) fn parse_document<T: DeserializeOwned>(
     serde_json::from_slice(bytes).map_err(|error| Error::Document {
         what,
         digest: *digest,
-        reason: error.to_string(),
+        reason: tame(&error.to_string()),
     })
 }
 
@@ -111,7 +112,7 @@ fn choose<'a>(digest: &Digest, index: &'a Index) -> Result<&'a IndexEntry> {
         ([], []) => Err(not_runnable("an index without images")),
         ([], several) => {
             let platform = |entry: &&IndexEntry| match &entry.platform {
-                Some(platform) => format!("{}/{}", platform.os, platform.architecture),
+                Some(platform) => tame(&format!("{}/{}", platform.os, platform.architecture)),
                 None => "unknown".to_owned(),
             };
             let shown: Vec<String> = several.iter().take(8).map(platform).collect();
@@ -133,7 +134,7 @@ fn parse_manifest(digest: &Digest, bytes: &[u8]) -> Result<ImageManifest> {
     }
     match manifest.media_type.as_deref() {
         None | Some(media_types::IMAGE_MANIFEST | media_types::DOCKER_MANIFEST) => {}
-        Some(other) => return Err(refuse(format!("it says it is `{}`", shown(other)))),
+        Some(other) => return Err(refuse(format!("it says it is `{}`", tame(other)))),
     }
     if manifest.layers.len() > MOST_LAYERS {
         let count = manifest.layers.len();
@@ -155,9 +156,4 @@ pub(crate) fn layer_blob(store: &Store, layer: &Descriptor) -> Result<Bytes> {
 
 pub(super) fn not_runnable(found: &str) -> Error {
     Error::NotRunnable { found: found.to_owned(), advice: String::new() }
-}
-
-/// A text from outside, short enough for a message.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(100).flat_map(char::escape_debug).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::text::tame;
 use crate::{manifest, store};
 
 /// An image that cannot be packed or opened.
@@ -109,7 +110,7 @@ pub(super) fn input(reason: impl Into<String>) -> Error {
 
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", tame(name))).collect();
     match (shown.as_slice(), names.len() > SHOWN) {
         ([], _) => "; it has none".to_owned(),
         (shown, false) => format!("; it has {}", shown.join(", ")),

@@ -18,6 +18,7 @@ mod error;
 mod layers;
 mod open;
 mod pack;
+mod parts;
 mod source;
 mod tar_read;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use source::{About, Content, Form, Interface, ModelContent, ModelSource, Sou
 pub(crate) use documents::{document, layer_blob, open_manifest, parse_document};
 pub(crate) use error::write as write_error;
 pub(crate) use layers::{Compression, unpacked};
-pub(crate) use open::model_file;
+pub(crate) use parts::model_file;
 pub(crate) use source::image_path;
 pub(crate) use tar_read::normal_path;
 pub(crate) use tar_write::copy;

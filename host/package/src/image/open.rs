@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document, shown};
+use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document};
 use super::layers::{Compression, unpacked};
+use super::parts::{WasmLayer, entrypoint, find_components, find_models, unnamed};
 use super::source::{self, Form, ModelContent, ModelSource, image_path};
-use super::tar_read::normal_path;
-use super::tree::{FileTree, TreeFile};
+use super::tree::FileTree;
 use super::{Error, Limits, MANIFEST_KEY, MODELS_LABEL, Result, TITLE, check_wasm};
 use crate::digest::Digest;
 use crate::manifest::{self, Manifest};
 use crate::media_types;
 use crate::spec::{Annotations, Descriptor, ImageConfig, ImageManifest};
 use crate::store::Store;
+use crate::text::tame;
 
 /// An image that was read and fits together. Clones share it.
 #[derive(Debug, Clone)]
@@ -106,7 +107,7 @@ impl Image {
                 advice: "\nhint: use it in a function, as `path = \"oci://…\"` of a `[model.NAME]`"
                     .to_owned(),
             }),
-            _ => Err(not_runnable(&format!("an artifact with a configuration of type `{}`", shown(&kind)))),
+            _ => Err(not_runnable(&format!("an artifact with a configuration of type `{}`", tame(&kind)))),
         }
     }
 
@@ -175,7 +176,7 @@ fn open_artifact(store: &Store, digest: Digest, document: ImageManifest) -> Resu
         return Err(not_runnable(&format!("a Wasm artifact with {count} layers instead of one")));
     };
     if layer.media_type != media_types::WASM {
-        let kind = shown(&layer.media_type);
+        let kind = tame(&layer.media_type);
         return Err(not_runnable(&format!("a Wasm artifact with a layer of type `{kind}`")));
     }
     let text = document.annotations.get(MANIFEST_KEY).cloned();
@@ -208,7 +209,7 @@ fn open_image(store: &Store, digest: Digest, document: ImageManifest, limits: Li
     let bytes = document_bytes(store, descriptor)?;
     let config: ImageConfig = parse_document("configuration", &descriptor.digest, &bytes)?;
     if config.architecture != "wasm" {
-        let found = format!("an image for {}/{}", shown(&config.os), shown(&config.architecture));
+        let found = format!("an image for {}/{}", tame(&config.os), tame(&config.architecture));
         return Err(not_runnable(&found));
     }
     let Content { wasm, files, layers } = content(store, &document, &config, limits)?;
@@ -243,14 +244,6 @@ struct Content {
     wasm: Vec<WasmLayer>,
     files: FileTree,
     layers: Vec<Layer>,
-}
-
-/// A component, and what the image calls it.
-#[derive(Clone)]
-struct WasmLayer {
-    title: Option<String>,
-    bytes: Bytes,
-    digest: Digest,
 }
 
 fn content(
@@ -309,12 +302,12 @@ fn wrong_count(document: &ImageManifest, config: &ImageConfig) -> Error {
 fn wasm_layer(store: &Store, layer: &Descriptor) -> Result<WasmLayer> {
     if layer.media_type != media_types::WASM {
         let reason =
-            format!("its type `{}` is neither a tar's nor `{}`", shown(&layer.media_type), media_types::WASM);
+            format!("its type `{}` is neither a tar's nor `{}`", tame(&layer.media_type), media_types::WASM);
         return Err(Error::Layer { layer: layer.digest, reason });
     }
     let bytes = layer_blob(store, layer)?;
     let title = layer.annotations.get(TITLE).cloned();
-    let name = title.as_deref().map_or_else(|| layer.digest.to_string(), shown);
+    let name = title.as_deref().map_or_else(|| layer.digest.to_string(), tame);
     check_wasm(&name, &bytes)?;
     Ok(WasmLayer { title, bytes, digest: layer.digest })
 }
@@ -353,109 +346,4 @@ fn manifest_text(label: Option<&String>, files: &FileTree) -> Result<Option<Stri
 
 fn parse(text: &str) -> Result<Manifest> {
     Manifest::parse(text, Path::new(manifest::FILE_NAME)).map_err(Error::Manifest)
-}
-
-/// The components that the manifest names: layers by their titles, layers
-/// without titles by their order, or files.
-fn find_components(manifest: &Manifest, wasm: Vec<WasmLayer>, files: &FileTree) -> Result<Vec<Component>> {
-    let mut wanted: Vec<&Path> = Vec::new();
-    for path in manifest.components() {
-        if !wanted.contains(&path) {
-            wanted.push(path);
-        }
-    }
-    if !wasm.is_empty() && wasm.len() != wanted.len() {
-        return Err(Error::Components { has: wasm.len(), needs: wanted.len() });
-    }
-    if !wasm.is_empty() && wasm.iter().all(|layer| layer.title.is_none()) {
-        let named = wanted.into_iter().zip(wasm);
-        return Ok(named.map(|(path, layer)| component(path.to_owned(), layer)).collect());
-    }
-    let find = |path: &Path| {
-        let name = image_path(path)?;
-        if let Some(layer) =
-            wasm.iter().find(|layer| layer.title.as_deref().is_some_and(|title| named(title, &name)))
-        {
-            return Ok(component(path.to_owned(), WasmLayer { title: None, ..layer.clone() }));
-        }
-        match files.get(&name) {
-            Some(file) if wasm.is_empty() => component_file(&name, file),
-            _ => {
-                let titles = wasm.iter().filter_map(|layer| layer.title.clone());
-                Err(Error::Missing { what: "component", name, has: titles.collect() })
-            }
-        }
-    };
-    wanted.into_iter().map(find).collect()
-}
-
-fn named(title: &str, path: &str) -> bool {
-    normal_path(title, false).is_ok_and(|title| title == path)
-}
-
-/// Components of an image without a manifest.
-fn unnamed(wasm: Vec<WasmLayer>) -> Vec<Component> {
-    let name = |layer: &WasmLayer| match &layer.title {
-        Some(title) => PathBuf::from(title),
-        None => PathBuf::from(format!("{}.wasm", layer.digest.short())),
-    };
-    wasm.into_iter().map(|layer| component(name(&layer), layer)).collect()
-}
-
-fn component(path: PathBuf, layer: WasmLayer) -> Component {
-    Component { path, bytes: layer.bytes, digest: layer.digest }
-}
-
-fn component_file(path: &str, file: &TreeFile) -> Result<Component> {
-    check_wasm(path, &file.bytes)?;
-    let digest = Digest::of(&file.bytes);
-    Ok(Component { path: PathBuf::from(path), bytes: file.bytes.clone(), digest })
-}
-
-/// What an image without manifest and component layers runs.
-fn entrypoint(config: &ImageConfig, files: &FileTree) -> Result<Component> {
-    let Some(entrypoint) = config.config.entrypoint.first() else {
-        return Err(not_runnable("one without `samara.toml`, component layers and entrypoint"));
-    };
-    let path = normal_path(entrypoint.trim_start_matches('/'), false).unwrap_or_default();
-    match files.get(&path) {
-        Some(file) => component_file(&path, file),
-        None => Err(not_runnable(&format!("one without its entrypoint `{}`", shown(entrypoint)))),
-    }
-}
-
-/// The models that the manifest names, where the label says they are.
-fn find_models(
-    manifest: &Manifest,
-    label: Option<&String>,
-    descriptor: &Descriptor,
-    files: &FileTree,
-) -> Result<BTreeMap<String, ModelFile>> {
-    let paths: BTreeMap<String, String> = match label {
-        Some(label) => parse_document("label", &descriptor.digest, label.as_bytes())?,
-        None => BTreeMap::new(),
-    };
-    let find = |(name, model): (&String, &manifest::Model)| {
-        let path = match paths.get(name) {
-            Some(path) => normal_path(path, false).unwrap_or_default(),
-            None => model.path.file().map(image_path).transpose()?.unwrap_or_default(),
-        };
-        let file = files.get(&path).ok_or_else(|| Error::Missing {
-            what: "model",
-            name: name.clone(),
-            has: paths.keys().cloned().collect(),
-        })?;
-        Ok((name.clone(), model_file(&path, file, files)))
-    };
-    manifest.models.iter().map(find).collect()
-}
-
-/// A file of a tar as a model.
-pub(crate) fn model_file(path: &str, file: &TreeFile, files: &FileTree) -> ModelFile {
-    ModelFile {
-        path: PathBuf::from(path),
-        bytes: file.bytes.clone(),
-        identity: format!("{}#{path}", file.layer),
-        layer: files.is_alone(&file.layer).then_some(file.layer),
-    }
 }

@@ -218,7 +218,7 @@ impl Packer<'_> {
         let mut measure = Measure::default();
         make(&mut measure)?;
         let (digest, size) = (measure.hasher.finish(), measure.size);
-        if !self.session.store().contains(&digest) {
+        if !self.session.has(&digest, size)? {
             let mut writer = self.session.writer()?;
             make(&mut writer)?;
             writer.commit(Some(&digest))?;

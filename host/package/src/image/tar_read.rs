@@ -3,14 +3,13 @@
 //! ustar and pax and GNU's long names, as other tools write them.
 
 use super::tar_write::{BLOCK, checksum};
+use crate::text::tame;
 
 /// Paths are no longer than Linux takes them, and no deeper than sensible.
 const LONGEST_PATH: usize = 4096;
 const DEEPEST_PATH: usize = 64;
 /// Of pax records and GNU long names, in bytes.
 const LARGEST_EXTENSION: u64 = 1 << 20;
-/// How much of a strange name a message shows.
-const SHOWN: usize = 200;
 
 /// A folder or file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +123,7 @@ impl<'a> Entries<'a> {
 
     fn entry(&mut self, header: &Header<'_>, extension: &Extension) -> Result<Entry> {
         let raw = extension.path.clone().map_or_else(|| header.path(), Ok)?;
-        let refuse = |reason: String| Refused { entry: shown(&raw), reason };
+        let refuse = |reason: String| Refused { entry: tame(&raw), reason };
         let is_folder = match header.kind() {
             b'0' | 0 => false,
             b'5' => true,
@@ -199,7 +198,7 @@ impl Extension {
                 self.size = Some(size);
             }
             _ if key.starts_with("GNU.sparse.") => {
-                let entry = self.path.as_deref().map(shown).unwrap_or_default();
+                let entry = self.path.as_deref().map(tame).unwrap_or_default();
                 return Err(Refused {
                     entry,
                     reason: "is a sparse file, which no layer may hold".to_owned(),
@@ -278,7 +277,7 @@ fn until_nul(field: &[u8]) -> &[u8] {
 
 fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| Refused {
-        entry: shown(&String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)])),
+        entry: tame(&String::from_utf8_lossy(bytes)),
         reason: "has a name that is not UTF-8".to_owned(),
     })
 }
@@ -296,8 +295,4 @@ fn named(kind: u8) -> String {
 
 fn broken(reason: &str) -> Refused {
     Refused { entry: String::new(), reason: reason.to_owned() }
-}
-
-fn shown(name: &str) -> String {
-    name.chars().take(SHOWN).flat_map(char::escape_debug).collect()
 }

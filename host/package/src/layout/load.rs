@@ -11,6 +11,7 @@ use crate::digest::{Digest, Sha256};
 use crate::reference::Reference;
 use crate::spec::{Descriptor, ImageConfig, ImageIndex};
 use crate::store::{Document, Session, Store};
+use crate::text::tame;
 
 /// The architecture of images that hold WebAssembly.
 const ARCHITECTURE: &str = "wasm";
@@ -20,6 +21,8 @@ const LONGEST_DOCUMENT: u64 = 4 << 20;
 /// What stands between the contents of two entries: headers and long names.
 const LONGEST_HEADERS: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 100_000;
+/// Images, signatures and bills of materials that one archive lists.
+const MOST_LISTED: usize = 4096;
 /// The tar archive's blocks begin and end with this.
 const BLOCK: u64 = 512;
 
@@ -51,6 +54,10 @@ pub fn load(session: &Session, reader: impl Read) -> Result<Vec<Loaded>> {
         false => read_tar(session, reader)?,
     };
     let index = documents.index()?;
+    if index.manifests.len() > MOST_LISTED {
+        let reason = format!("its `{INDEX_FILE}` lists more than {MOST_LISTED} manifests");
+        return Err(Error::NotALayout { reason });
+    }
     let mut loaded = Vec::new();
     for entry in &index.manifests {
         loaded.extend(image(session, entry)?);
@@ -71,7 +78,9 @@ fn read_tar(session: &Session, reader: impl Read) -> Result<Documents> {
         let Some(entry) = entries.next() else { return Ok(documents) };
         let mut entry = match entry {
             Err(source) if count == 0 && source.kind() == std::io::ErrorKind::Other => {
-                return Err(Error::NotALayout { reason: format!("it is no tar: {source}") });
+                return Err(Error::NotALayout {
+                    reason: format!("it is no tar: {}", tame(&source.to_string())),
+                });
             }
             entry => entry.map_err(read_error)?,
         };
@@ -108,7 +117,7 @@ fn read_entry<R: Read>(
 fn checked_path<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Option<String>> {
     use tar::EntryType;
     let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-    let refuse = |what| Err(Error::Refused { entry: path.chars().take(200).collect(), what });
+    let refuse = |what| Err(Error::Refused { entry: tame(&path), what });
     let mut parts = Vec::new();
     for part in std::path::Path::new(&path).components() {
         match part {
@@ -204,13 +213,13 @@ impl Documents {
             return Err(refuse(reason.to_owned()));
         };
         let version: LayoutVersion = serde_json::from_slice(&version)
-            .map_err(|error| refuse(format!("its `{LAYOUT_FILE}` is wrong: {error}")))?;
+            .map_err(|error| refuse(format!("its `{LAYOUT_FILE}` is wrong: {}", tame(&error.to_string()))))?;
         if version.image_layout_version != LAYOUT_VERSION {
-            let found: String = version.image_layout_version.chars().take(40).collect();
+            let found = tame(&version.image_layout_version);
             return Err(refuse(format!("its layout has version `{found}`, not {LAYOUT_VERSION}")));
         }
         serde_json::from_slice(&index)
-            .map_err(|error| refuse(format!("its `{INDEX_FILE}` is wrong: {error}")))
+            .map_err(|error| refuse(format!("its `{INDEX_FILE}` is wrong: {}", tame(&error.to_string()))))
     }
 }
 
@@ -220,6 +229,9 @@ fn image(session: &Session, entry: &Descriptor) -> Result<Option<Loaded>> {
     let (name, digest) = (name(entry), chosen(store, entry)?);
     if let Some(defect) = store.defects(&digest, &|_| false).first() {
         return Err(Error::Damaged { reason: defect.reason.clone() });
+    }
+    if digest != entry.digest {
+        session.add_referrer(&digest, &entry.digest)?; // with the signatures of the index
     }
     let is_referrer = subject(store, entry)?.is_some();
     Ok((name.is_some() || !is_referrer).then_some((name, digest)))
@@ -239,7 +251,8 @@ fn chosen(store: &Store, entry: &Descriptor) -> Result<Digest> {
     for digest in &there {
         if let Document::Manifest(manifest) = present(digest)? {
             let config = store.blob(&manifest.config.digest);
-            let config = config.ok().and_then(|blob| serde_json::from_slice::<ImageConfig>(&blob.bytes).ok());
+            let config = config.ok().filter(|blob| blob.bytes.len() as u64 <= LONGEST_DOCUMENT);
+            let config = config.and_then(|blob| serde_json::from_slice::<ImageConfig>(&blob.bytes).ok());
             images.push((*digest, config.is_some_and(|config| config.architecture == ARCHITECTURE)));
         }
     }
@@ -307,7 +320,9 @@ fn read_error(source: std::io::Error) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     match source.kind() {
         // What tar and gzip say about bytes that are none of theirs.
-        InvalidData | InvalidInput | Other | UnexpectedEof => Error::Damaged { reason: source.to_string() },
+        InvalidData | InvalidInput | Other | UnexpectedEof => {
+            Error::Damaged { reason: tame(&source.to_string()) }
+        }
         _ => Error::Read { source },
     }
 }

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::text::cut;
+
+/// Characters of a problem that are shown.
+const LONGEST: usize = 2000;
+
 /// A manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,7 +16,8 @@ pub enum Error {
     NotFound { folder: PathBuf },
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{place}: {problem}")]
+    // Manifests come in images too: no text of theirs steers a terminal.
+    #[error("{place}: {}", cut(&problem.to_string(), LONGEST))]
     Invalid { place: Place, problem: Box<Problem> },
 }
 

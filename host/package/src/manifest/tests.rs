@@ -309,3 +309,10 @@ fn sizes_and_durations_have_units() {
     assert!(parse_duration("1e3s").is_err());
     assert!(parse_duration("2").is_err());
 }
+
+#[test]
+fn a_manifest_of_somebody_else_steers_no_terminal() {
+    let text = "\"\\u001b[2Jx\\nhint: \\u202edo\" = 1\n";
+    let message = refusal_after(ErrorKind::UnknownKey, text);
+    assert!(message.contains("`\\u{1b}[2Jx hint: \\u{202e}do`"), "{message}");
+}

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::text::tame;
 use crate::{image, store};
 
 /// A model or lock file that cannot be used.
@@ -62,7 +63,7 @@ impl Error {
 
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", tame(name))).collect();
     let others = if names.len() > SHOWN { " and others" } else { "" };
     format!("{}{others}", shown.join(", "))
 }

@@ -10,7 +10,8 @@ use base64::Engine as _;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::{Map, Value, json};
 
-use super::error::{Asked as _, Error, ErrorKind, Failure, tame};
+use super::error::{Asked as _, Error, ErrorKind, Failure};
+use crate::text::tame;
 
 /// What Docker calls its own registry in its configuration.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ureq::http::Method;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::error::{ErrorKind, Failure};
 use super::manifests::too_large;
 use super::parallel::Stop;
 use super::progress::{Progress, Transfer};
@@ -12,6 +12,7 @@ use super::remote::Remote;
 use super::transport::{Answer, Request, broken};
 use crate::spec::Descriptor;
 use crate::store::{Partial, Session};
+use crate::text::tame;
 
 const BUFFER: usize = 128 << 10;
 /// Bytes after which a broken transfer counts as going well again.
@@ -30,7 +31,7 @@ pub(super) fn download(
         return Err(too_large(&blob.digest.to_string(), blob.size, remote.host.max_blob));
     }
     let Some(mut partial) = session.partial(&blob.digest, blob.size)? else {
-        progress.begin(&blob.digest, title(blob), blob.size, blob.size);
+        progress.begin(&blob.digest, &title(blob), blob.size, blob.size);
         progress.end(&blob.digest, Transfer::AlreadyThere);
         return Ok(());
     };
@@ -39,12 +40,12 @@ pub(super) fn download(
     match partial.commit() {
         Ok(_) => {}
         // What an earlier attempt left may be what is wrong.
-        Err(error @ crate::store::Error::WrongDigest { .. }) if found > 0 && !restarted => {
-            let Some(mut partial) = session.partial(&blob.digest, blob.size)? else {
-                return Err(error.into());
-            };
-            fill(remote, &mut partial, blob, progress, stop)?;
-            partial.commit()?;
+        Err(crate::store::Error::WrongDigest { .. }) if found > 0 && !restarted => {
+            // Another process may have brought it meanwhile.
+            if let Some(mut partial) = session.partial(&blob.digest, blob.size)? {
+                fill(remote, &mut partial, blob, progress, stop)?;
+                partial.commit()?;
+            }
         }
         Err(error) => return Err(error.into()),
     }
@@ -52,9 +53,9 @@ pub(super) fn download(
     Ok(())
 }
 
-/// What a blob is called.
-pub(super) fn title(blob: &Descriptor) -> &str {
-    blob.annotations.get("org.opencontainers.image.title").map_or(&blob.media_type, |title| title)
+/// What a blob is called. Whoever made the image chose that.
+pub(super) fn title(blob: &Descriptor) -> String {
+    tame(blob.annotations.get("org.opencontainers.image.title").unwrap_or(&blob.media_type))
 }
 
 /// Fetches what is missing, and says whether what was there was dropped.
@@ -65,7 +66,7 @@ fn fill(
     progress: &dyn Progress,
     stop: &Stop,
 ) -> Result<bool, Failure> {
-    progress.begin(&blob.digest, title(blob), blob.size, partial.offset());
+    progress.begin(&blob.digest, &title(blob), blob.size, partial.offset());
     let mut tries = remote.host.patience.tries();
     let mut restarted = false;
     while partial.offset() < blob.size {
@@ -75,7 +76,7 @@ fn fill(
             Ok(answer) => {
                 if partial.offset() < before {
                     restarted = true;
-                    progress.begin(&blob.digest, title(blob), blob.size, 0);
+                    progress.begin(&blob.digest, &title(blob), blob.size, 0);
                 }
                 match copy(answer, partial, blob, progress, stop) {
                     Ok(()) => continue,
@@ -156,7 +157,7 @@ fn copy(
             partial.restart()?;
             return Err(Failure::new(
                 ErrorKind::Corrupt,
-                format!("the registry sent more than the {} bytes of {}", blob.size, tame(title(blob))),
+                format!("the registry sent more than the {} bytes of {}", blob.size, title(blob)),
             ));
         }
         partial.append(&buffer[..count])?;

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// Characters of a foreign message that are shown.
-const LONGEST_MESSAGE: usize = 300;
-
 /// An operation on a registry that failed: what was asked, what came of it,
 /// and what to do next. It never holds credentials.
 #[derive(Debug, thiserror::Error)]
@@ -160,35 +157,9 @@ impl<T> Asked<T> for Result<T, Failure> {
     }
 }
 
-/// Foreign text made fit for a terminal: one line of bounded length.
-pub(super) fn tame(text: &str) -> String {
-    let mut tamed: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_invisible(*c))
-        .take(LONGEST_MESSAGE + 1)
-        .collect();
-    if tamed.chars().count() > LONGEST_MESSAGE {
-        tamed.pop();
-        tamed.push('…');
-    }
-    tamed.trim().to_owned()
-}
-
-/// Characters that reorder or hide the text around them.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn foreign_text_is_tamed() {
-        assert_eq!(tame("a\u{1b}[31mb\r\nc\u{202e}d\0"), "a[31mb  cd");
-        assert_eq!(tame(&"x".repeat(10_000)).chars().count(), LONGEST_MESSAGE + 1);
-    }
 
     #[test]
     fn what_the_store_says_keeps_its_hint_at_the_end() {

@@ -9,11 +9,12 @@ use ureq::http::Method;
 
 use super::auth::Login;
 use super::credentials::{self, Credentials};
-use super::error::{Again, ErrorKind, Failure, tame};
+use super::error::{Again, ErrorKind, Failure};
 use super::retry::Patience;
 use super::transport::{Answer, Request, agent, exchange};
 use super::url::Url;
 use super::{ClientOptions, challenge};
+use crate::text::tame;
 
 /// Redirects of one request that are followed.
 const MOST_REDIRECTS: usize = 8;
@@ -106,9 +107,10 @@ impl Host {
         let is_registry = answer.url.same_origin(&self.root);
         let wait = answer.header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
         let mut problem = format!("`{url_host}` answers {}", describe(status));
-        let said = answer.bytes(LONGEST_REFUSAL).ok().and_then(|body| registry_message(&body));
+        let body = answer.bytes(LONGEST_REFUSAL).ok();
+        let said = body.and_then(|body| registry_message(&body, |text| self.login.redact(text)));
         if let Some(said) = said {
-            problem = format!("{problem} ({})", self.login.redact(&said));
+            problem = format!("{problem} ({said})");
         }
         let again = match (status, wait) {
             (429 | 503, Some(seconds)) => Again::After(Duration::from_secs(seconds)),
@@ -228,8 +230,10 @@ fn describe(status: u16) -> String {
 }
 
 /// The first error of a registry's answer, as the OCI distribution
-/// specification 1.1 has it, or the short text that it sent instead.
-fn registry_message(body: &[u8]) -> Option<String> {
+/// specification 1.1 has it, or the short text that it sent instead. `redact`
+/// comes before anything is cut off: a part of a secret would not be found.
+fn registry_message(body: &[u8], redact: impl Fn(&str) -> String) -> Option<String> {
+    let tame = |text: &str| tame(&redact(text));
     let Ok(document) = serde_json::from_slice::<serde_json::Value>(body) else {
         let text = tame(std::str::from_utf8(body).ok()?);
         return (!text.is_empty() && !text.starts_with('<')).then_some(text);
@@ -259,13 +263,21 @@ mod tests {
 
     #[test]
     fn messages_of_registries_are_found() {
-        let message = |body: &str| registry_message(body.as_bytes());
+        let message = |body: &str| registry_message(body.as_bytes(), str::to_owned);
         assert_eq!(
             message(r#"{"errors":[{"code":"DENIED","message":"no\u0007\nway"}]}"#).as_deref(),
-            Some("DENIED: no way")
+            Some("DENIED: no\\u{7} way")
         );
         assert_eq!(message("404 page not found\n").as_deref(), Some("404 page not found"));
         assert_eq!(message("<html>"), None);
         assert_eq!(message(r#"{"errors":[]}"#), None);
+    }
+
+    #[test]
+    fn a_secret_that_would_be_cut_off_is_not_shown_in_part() {
+        let body = format!("{} hush-hush {}", "x".repeat(293), "y".repeat(100));
+        let redact = |text: &str| text.replace("hush-hush", "-");
+        let said = registry_message(body.as_bytes(), redact).unwrap();
+        assert!(!said.contains("hush") && said.ends_with('…'), "{said}");
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::error::{ErrorKind, Failure};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::{Descriptor, ImageManifest};
+use crate::text::tame;
 
 /// The types of manifests that are asked for, those of Docker among them.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, \

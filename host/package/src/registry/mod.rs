@@ -142,7 +142,7 @@ impl Client {
     /// Begins to pull: the manifest, its configuration, and every signature
     /// and other referrer with their blobs are in the store afterwards, and
     /// noted there as the image's. Of an index, the one manifest for Wasm is
-    /// chosen, or its only one.
+    /// chosen, or its only one; the index and its signatures are kept with it.
     ///
     /// # Errors
     /// When any of that cannot be fetched whole. That an image has no

@@ -43,7 +43,8 @@ pub(super) fn each<T: Sync>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(items.len()) {
-            scope.spawn(work);
+            // Where no thread can be had, those that are there do it all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

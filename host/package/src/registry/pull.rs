@@ -65,9 +65,13 @@ impl Pull<'_> {
 /// Fetches manifest, configuration and referrers.
 pub(super) fn begin<'a>(remote: Remote, session: &'a Session, reference: &Reference) -> Result<Pull<'a>> {
     let asked = || format!("cannot pull `{reference}`");
-    let (digest, manifest) = fetch_image(&remote, session, reference).asked(asked)?;
-    referrers::fetch(&remote, session, &digest)
-        .asked(|| format!("cannot fetch the signatures of `{reference}`"))?;
+    let (digest, manifest, index) = fetch_image(&remote, session, reference).asked(asked)?;
+    let signatures = || format!("cannot fetch the signatures of `{reference}`");
+    referrers::fetch(&remote, session, &digest).asked(signatures)?;
+    if let Some(index) = index {
+        referrers::fetch(&remote, session, &index).asked(signatures)?;
+        session.add_referrer(&digest, &index).map_err(Failure::from).asked(asked)?;
+    }
     Ok(Pull { remote, session, reference: reference.clone(), digest, manifest })
 }
 
@@ -77,25 +81,30 @@ pub(super) fn unique(blobs: &[Descriptor]) -> Vec<&Descriptor> {
     blobs.iter().filter(|blob| seen.insert(blob.digest)).collect()
 }
 
+/// The manifest, and the digest of the index that it was chosen from.
 fn fetch_image(
     remote: &Remote,
     session: &Session,
     reference: &Reference,
-) -> Result<(Digest, ImageManifest), Failure> {
+) -> Result<(Digest, ImageManifest, Option<Digest>), Failure> {
     let fetched = remote.manifest(&named(reference), reference.digest())?;
-    let (fetched, manifest) = match manifests::read(&fetched.bytes)? {
-        Document::Manifest(manifest) => (fetched, *manifest),
+    let (fetched, manifest, index) = match manifests::read(&fetched.bytes)? {
+        Document::Manifest(manifest) => (fetched, *manifest, None),
         Document::Index(entries) => {
-            let chosen = manifests::choose(entries)?;
-            let fetched = listed(remote, &chosen)?;
-            let manifest = manifests::read_manifest(&fetched.bytes)?;
-            (fetched, manifest)
+            let chosen = listed(remote, &manifests::choose(entries)?)?;
+            let manifest = manifests::read_manifest(&chosen.bytes)?;
+            (chosen, manifest, Some(fetched))
         }
     };
     manifests::check(&manifest, remote.host.max_blob)?;
     session.put(&fetched.bytes)?;
     fetch_now(remote, session, &manifest.config).map_err(|failure| failure.at("the configuration"))?;
-    Ok((fetched.digest, manifest))
+    if let Some(index) = &index {
+        crate::store::Document::parse(&index.bytes)
+            .map_err(|reason| Failure::new(ErrorKind::Protocol, format!("the index: {reason}")))?;
+        session.put(&index.bytes)?;
+    }
+    Ok((fetched.digest, manifest, index.map(|index| index.digest)))
 }
 
 /// A manifest that an index lists, of the size that the index says.
@@ -117,8 +126,7 @@ pub(super) fn listed(remote: &Remote, entry: &Descriptor) -> Result<Fetched, Fai
 /// Fetches one small blob that nobody watches.
 pub(super) fn fetch_now(remote: &Remote, session: &Session, blob: &Descriptor) -> Result<(), Failure> {
     parallel::each(1, std::slice::from_ref(blob), |blob, stop| {
-        download(remote, session, blob, &Silent, stop).map_err(|failure| {
-            failure.at(format_args!("{} {}", super::error::tame(title(blob)), blob.digest))
-        })
+        download(remote, session, blob, &Silent, stop)
+            .map_err(|failure| failure.at(format_args!("{} {}", title(blob), blob.digest)))
     })
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::download::title;
 use super::error::{Asked as _, ErrorKind, Failure};
-use super::manifests::{self, LONGEST_MANIFEST};
+use super::manifests::{self, Document, LONGEST_MANIFEST};
 use super::progress::Progress;
 use super::pull::unique;
 use super::remote::{Remote, named};
@@ -13,6 +13,7 @@ use super::{Result, parallel, referrers, signatures};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::reference::Reference;
+use crate::sign;
 use crate::spec::{Descriptor, ImageManifest};
 use crate::store::Store;
 
@@ -61,14 +62,13 @@ pub(super) fn push(
 }
 
 impl Sender<'_> {
-    /// A manifest of the store.
-    pub(super) fn manifest(&self, digest: &Digest) -> Result<(bytes::Bytes, ImageManifest), Failure> {
+    /// The bytes of a manifest or index of the store.
+    fn document(&self, digest: &Digest) -> Result<bytes::Bytes, Failure> {
         let bytes = self.store.blob(digest)?.bytes;
-        if bytes.len() as u64 > LONGEST_MANIFEST {
-            return Err(manifests::too_large("the manifest", bytes.len() as u64, LONGEST_MANIFEST));
+        match bytes.len() as u64 {
+            ..=LONGEST_MANIFEST => Ok(bytes),
+            longer => Err(manifests::too_large("the manifest", longer, LONGEST_MANIFEST)),
         }
-        let manifest = manifests::read_manifest(&bytes)?;
-        Ok((bytes, manifest))
     }
 
     /// Sends what the registry lacks, several at once and the largest first.
@@ -78,7 +78,7 @@ impl Sender<'_> {
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         parallel::each(self.remote.host.transfers, &blobs, |blob, stop| {
             let bytes = self.store.blob(&blob.digest)?.bytes;
-            self.content(blob.digest, title(blob), bytes, stop)
+            self.content(blob.digest, &title(blob), bytes, stop)
         })
     }
 
@@ -114,17 +114,21 @@ fn send_image(sender: &Sender<'_>, digest: &Digest, reference: &Reference) -> Re
         )
         .hint("give a tag in place of the digest"));
     }
-    let (bytes, manifest) = sender.manifest(digest)?;
+    let bytes = sender.document(digest)?;
+    let manifest = manifests::read_manifest(&bytes)?;
     sender.blobs(manifest.blobs())?;
     let name = reference.tag().map_or_else(|| named(reference), str::to_owned);
     sender.remote.put_manifest(&name, media_type(&manifest), &bytes).map(|_| ())
 }
 
-/// Sends what the store knows to refer to an image, and says how many.
+/// Sends what the store knows to refer to an image, and says how many. An
+/// index that it was chosen from, and the index's signatures, stay behind.
 fn send_referrers(sender: &Sender<'_>, subject: &Digest) -> Result<usize, Failure> {
     let (mut unlisted, mut count) = (Vec::new(), 0);
     for digest in sender.store.referrers(subject)? {
-        let (bytes, manifest) = sender.manifest(&digest)?;
+        let bytes = sender.document(&digest)?;
+        // An index lists images that the store may lack.
+        let Document::Manifest(manifest) = manifests::read(&bytes)? else { continue };
         match &manifest.subject {
             Some(found) if found.digest == *subject => {
                 sender.blobs(manifest.blobs())?;
@@ -135,7 +139,7 @@ fn send_referrers(sender: &Sender<'_>, subject: &Digest) -> Result<usize, Failur
                     unlisted.push(listed(&manifest, &bytes));
                 }
             }
-            None if signatures::is_signature(&manifest) => {
+            None if sign::is_signature(&manifest) => {
                 signatures::send(sender, subject, &manifest, &bytes)?;
             }
             // Not a form that registries have a place for.

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::download::title;
+use super::error::{ErrorKind, Failure};
 use super::manifests::{self, Entry, LONGEST_MANIFEST};
 use super::pull::{fetch_now, listed};
 use super::remote::{Fetched, Remote};
@@ -15,6 +16,7 @@ use super::transport::Request;
 use super::url::Url;
 use crate::digest::Digest;
 use crate::media_types;
+use crate::sign;
 use crate::spec::{Descriptor, ImageManifest, to_bytes};
 use crate::store::Session;
 
@@ -51,16 +53,11 @@ pub(super) fn fetch(remote: &Remote, session: &Session, subject: &Digest) -> Res
         }
         keep(remote, session, subject, &fetched, &manifest, &mut left)?;
     }
-    if let Some(fetched) = remote.manifest_if_any(&signature_tag(subject))? {
+    if let Some(fetched) = remote.manifest_if_any(&sign::tag(subject))? {
         let manifest = manifests::read_manifest(&fetched.bytes)?;
         keep(remote, session, subject, &fetched, &manifest, &mut left)?;
     }
     Ok(())
-}
-
-/// The tag under which cosign keeps the signatures of an image.
-pub(super) fn signature_tag(subject: &Digest) -> String {
-    format!("{}.sig", fallback_tag(subject))
 }
 
 /// Adds referrers to the index by which a registry without the referrers API
@@ -170,12 +167,11 @@ fn keep(
 ) -> Result<(), Failure> {
     for blob in manifest.blobs() {
         *left = left.checked_sub(blob.size).ok_or_else(|| {
-            let what = blob.annotations.get("org.opencontainers.image.title").unwrap_or(&blob.media_type);
             Failure::new(
                 ErrorKind::TooLarge,
                 format!(
                     "what refers to {subject} has more than the {MOST_BYTES} bytes that are accepted, with `{}` of {}",
-                    tame(what),
+                    title(blob),
                     fetched.digest
                 ),
             )

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ureq::http::Method;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::error::{ErrorKind, Failure};
 use super::host::Host;
 use super::manifests::{ACCEPTED, LONGEST_MANIFEST};
 use super::transport::{Answer, Payload, Request};
@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::media_types;
 use crate::reference::Reference;
 use crate::spec::Descriptor;
+use crate::text::tame;
 
 /// One repository, and what may be done there.
 #[derive(Clone)]

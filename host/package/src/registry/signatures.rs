@@ -5,16 +5,10 @@
 use super::error::Failure;
 use super::manifests;
 use super::push::{Sender, media_type};
-use super::referrers::signature_tag;
 use crate::digest::Digest;
 use crate::media_types;
-use crate::spec::{ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
-
-/// Whether a manifest is what cosign keeps under its tag.
-pub(super) fn is_signature(manifest: &ImageManifest) -> bool {
-    !manifest.layers.is_empty()
-        && manifest.layers.iter().all(|layer| layer.media_type == media_types::SIMPLE_SIGNING)
-}
+use crate::sign;
+use crate::spec::{ImageManifest, to_bytes};
 
 /// Sends signatures of `subject`. Those that are there stay.
 pub(super) fn send(
@@ -23,7 +17,7 @@ pub(super) fn send(
     manifest: &ImageManifest,
     bytes: &[u8],
 ) -> Result<(), Failure> {
-    let tag = signature_tag(subject);
+    let tag = sign::tag(subject);
     let there = match sender.remote.manifest_if_any(&tag)? {
         Some(fetched) => manifests::read_manifest(&fetched.bytes)?.layers,
         None => Vec::new(),
@@ -36,23 +30,7 @@ pub(super) fn send(
         return sender.remote.put_manifest(&tag, media_type(manifest), bytes).map(|_| ());
     }
     let added = manifest.layers.iter().filter(|layer| !there.contains(layer));
-    let (config, merged) = merge(there.iter().chain(added).cloned().collect());
+    let (config, merged) = sign::tag_manifest(there.iter().chain(added).cloned().collect());
     sender.bytes(media_types::IMAGE_CONFIG, config)?;
     sender.remote.put_manifest(&tag, media_types::IMAGE_MANIFEST, &to_bytes(&merged)).map(|_| ())
-}
-
-/// The configuration and the manifest of these signatures.
-fn merge(layers: Vec<Descriptor>) -> (Vec<u8>, ImageManifest) {
-    let config = to_bytes(&ImageConfig {
-        created: None,
-        architecture: String::new(),
-        os: String::new(),
-        config: ContainerConfig::default(),
-        rootfs: RootFs {
-            kind: "layers".to_owned(),
-            diff_ids: layers.iter().map(|layer| layer.digest).collect(),
-        },
-    });
-    let manifest = ImageManifest::new(Descriptor::of(media_types::IMAGE_CONFIG, &config), layers);
-    (config, manifest)
 }

@@ -10,8 +10,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, SendBody};
 
 use super::ClientOptions;
-use super::error::{Again, ErrorKind, Failure, tame};
+use super::error::{Again, ErrorKind, Failure};
 use super::url::Url;
+use crate::text::tame;
 
 /// Fewer bytes than this within the idle time are as good as none.
 const SLOWEST: usize = 1024;

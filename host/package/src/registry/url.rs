@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::error::{ErrorKind, Failure, tame};
+use super::error::{ErrorKind, Failure};
+use crate::text::tame;
 
 /// An address over HTTP or HTTPS. Its text for people leaves the query out,
 /// because signed addresses carry their right to access there.

@@ -17,6 +17,7 @@ use p256::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePub
 use super::error::{Error, io};
 use super::{Result, envelope};
 use crate::digest::Digest;
+use crate::text::tame;
 
 /// How the PEM block of an encrypted key is called by cosign 2, and before.
 const ENCRYPTED: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
@@ -136,7 +137,7 @@ impl PrivateKey {
             "ENCRYPTED PRIVATE KEY" => Err(Unread::Bad(
                 "openssl's encrypted form is not read; `openssl pkey` decrypts it".to_owned(),
             )),
-            other => Err(Unread::Bad(format!("it is of the kind `{}`", cut(other)))),
+            other => Err(Unread::Bad(format!("it is of the kind `{}`", tame(other)))),
         };
         key.map(Self)
     }
@@ -189,7 +190,7 @@ impl PublicKey {
             ENCRYPTED | ENCRYPTED_BEFORE | PKCS8 | SEC1 => {
                 Err("it is a private key; to verify takes the public one".to_owned())
             }
-            other => Err(format!("it is of the kind `{}`", cut(other))),
+            other => Err(format!("it is of the kind `{}`", tame(other))),
         }
     }
 }
@@ -239,7 +240,7 @@ fn block(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
         let begun = &rest[start..];
         let label = begun["-----BEGIN ".len()..].split("-----").next().unwrap_or_default();
         let end = format!("-----END {label}-----");
-        let length = begun.find(&end).ok_or_else(|| format!("its `{}` has no end", cut(label)))? + end.len();
+        let length = begun.find(&end).ok_or_else(|| format!("its `{}` has no end", tame(label)))? + end.len();
         if label != PARAMETERS {
             return Ok((label, &begun[..length]));
         }
@@ -250,11 +251,6 @@ fn block(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
 
 fn not_p256<E>(_: E) -> Unread {
     Unread::Bad("it is not of the kind ECDSA P-256, or it is damaged".to_owned())
-}
-
-/// What a message shows of a text from a file.
-fn cut(text: &str) -> String {
-    text.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {

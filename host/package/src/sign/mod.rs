@@ -22,9 +22,8 @@ mod verify;
 pub use error::{Error, ErrorKind};
 pub use key::{Password, PrivateKey, PublicKey};
 pub use policy::{Policy, PolicyDecision, Signer};
-pub use stored::{
-    Ignored, Signature, Signatures, Signed, cosign_manifest, is_signature, sign, signatures, tag,
-};
+pub(crate) use stored::tag_manifest;
+pub use stored::{Ignored, Signature, Signatures, Signed, is_signature, sign, signatures, tag};
 pub use verify::{Verified, verify};
 
 /// A result of this module.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::reference::Reference;
+use crate::text::tame;
 
 /// Says that the document is about an image, and that cosign's rules hold.
 const KIND: &str = "cosign container image signature";
@@ -63,9 +64,12 @@ impl Payload {
     /// # Errors
     /// The reason why it is not.
     pub(super) fn parse(bytes: &[u8], digest: &Digest) -> Result<Self, String> {
-        let payload: Self =
-            serde_json::from_slice(bytes).map_err(|error| format!("its document is damaged: {error}"))?;
+        let payload: Self = serde_json::from_slice(bytes)
+            .map_err(|error| format!("its document is damaged: {}", tame(&error.to_string())))?;
         let Critical { image, kind, .. } = &payload.critical;
+        if payload.reference().contains(char::is_control) {
+            return Err("its document names no repository".to_owned());
+        }
         if kind != KIND {
             return Err("its document is of another kind".to_owned());
         }
@@ -116,6 +120,8 @@ mod tests {
         // Of two that contradict each other, readers differ in which holds.
         let twice = "\"type\":\"x\",\"type\"";
         assert!(refused(&good.replace("\"type\"", twice)).contains("duplicate field"));
+        assert!(refused(&good.replace("\"type\"", "\"\\u001b\":1,\"type\"")).contains("`\\u{1b}`"));
+        assert!(refused(&good.replace("\"a\"", "\"a\\u001b\"")).contains("names no repository"));
         assert!(refused(&good[..good.len() - 1]).contains("damaged"));
         assert!(refused(&format!("{good}{good}")).contains("damaged"));
         assert!(refused(&"[".repeat(100_000)).contains("damaged"));

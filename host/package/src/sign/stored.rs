@@ -63,6 +63,8 @@ pub struct Ignored {
 pub struct Signatures {
     pub found: Vec<Signature>,
     pub ignored: Vec<Ignored>,
+    /// Layers that were looked at.
+    layers: usize,
 }
 
 impl Signatures {
@@ -103,48 +105,39 @@ pub fn sign(session: &Session, reference: &Reference, digest: &Digest, key: &Pri
     Ok(Signed { key: public.id(), manifest, referrer, new: before.is_none() })
 }
 
-/// The signatures that the store has of an image, whoever made them.
+/// The signatures that the store has of an image, whoever made them. Those of
+/// an index count for the image that was chosen from it, and those of that
+/// image for the index.
 ///
 /// # Errors
 /// When the store cannot be read. What is damaged is ignored with a reason.
 pub fn signatures(store: &Store, digest: &Digest) -> Result<Signatures> {
     let mut signatures = Signatures::default();
-    let mut layers = 0;
-    for referrer in store.referrers(digest)? {
-        match referrer::read_manifest(store, &referrer)? {
-            Ok(manifest) if !is_signature(&manifest) => {}
-            Ok(manifest) if manifest.subject.as_ref().is_some_and(|subject| subject.digest != *digest) => {
-                signatures.ignore(&referrer, "it refers to another image");
+    let alike = referrer::alike(store, digest)?;
+    for subject in &alike {
+        for referrer in store.referrers(subject)? {
+            if alike.contains(&referrer) {
+                continue; // an index
             }
-            Ok(manifest) => {
-                for layer in &manifest.layers {
-                    layers += 1;
-                    if layers > MOST_LAYERS {
-                        signatures.ignore(&referrer, "the image has more than 1000 signatures");
-                        return Ok(signatures);
-                    }
-                    signatures.add(store, digest, &referrer, layer)?;
+            match referrer::read_manifest(store, &referrer)? {
+                Ok(manifest) if !is_signature(&manifest) => {}
+                Ok(manifest) if manifest.subject.as_ref().is_some_and(|said| said.digest != *subject) => {
+                    signatures.ignore(&referrer, "it refers to another image");
                 }
+                Ok(manifest) => {
+                    for layer in &manifest.layers {
+                        if signatures.layers == MOST_LAYERS {
+                            signatures.ignore(&referrer, "the image has more than 1000 signatures");
+                            return Ok(signatures);
+                        }
+                        signatures.add(store, subject, &referrer, layer)?;
+                    }
+                }
+                Err(reason) => signatures.ignore(&referrer, reason),
             }
-            Err(reason) => signatures.ignore(&referrer, reason),
         }
     }
     Ok(signatures)
-}
-
-/// The one manifest for the tag `sha256-<hex>.sig`, with every signature that
-/// the store has in this form; `None` where it has none. Where there are
-/// several, as after a pull of an image that was signed here too, they become
-/// one.
-///
-/// # Errors
-/// When the store cannot be read or written.
-pub fn cosign_manifest(session: &Session, digest: &Digest) -> Result<Option<Digest>> {
-    match cosign_manifests(session.store(), digest)?.as_slice() {
-        [] => Ok(None),
-        [(only, _)] => Ok(Some(*only)),
-        _ => put_cosign(session, digest, Vec::new()).map(Some),
-    }
 }
 
 /// The tag under which registries keep the signatures of an image.
@@ -172,6 +165,7 @@ impl Signatures {
     }
 
     fn add(&mut self, store: &Store, digest: &Digest, manifest: &Digest, layer: &Descriptor) -> Result<()> {
+        self.layers += 1;
         match read_layer(store, digest, manifest, layer)? {
             Ok(signature) => {
                 // The same one usually stands in both forms.
@@ -242,6 +236,18 @@ fn put_cosign(session: &Session, image: &Digest, more: Vec<Descriptor>) -> Resul
             layers.push(layer);
         }
     }
+    let (config, manifest) = tag_manifest(layers);
+    session.put(&config)?;
+    let manifest = session.put(&spec::to_bytes(&manifest))?;
+    session.add_referrer(image, &manifest)?;
+    for (old, _) in before.iter().filter(|(old, _)| *old != manifest) {
+        session.remove_referrer(image, old)?;
+    }
+    Ok(manifest)
+}
+
+/// The configuration, and the manifest for the tag, of these signatures.
+pub(crate) fn tag_manifest(layers: Vec<Descriptor>) -> (Vec<u8>, ImageManifest) {
     let config = spec::to_bytes(&ImageConfig {
         created: None,
         architecture: String::new(),
@@ -252,14 +258,8 @@ fn put_cosign(session: &Session, image: &Digest, more: Vec<Descriptor>) -> Resul
             diff_ids: layers.iter().map(|layer| layer.digest).collect(),
         },
     });
-    session.put(&config)?;
-    let config = Descriptor::of(media_types::IMAGE_CONFIG, &config);
-    let manifest = session.put(&spec::to_bytes(&ImageManifest::new(config, layers)))?;
-    session.add_referrer(image, &manifest)?;
-    for (old, _) in before.iter().filter(|(old, _)| *old != manifest) {
-        session.remove_referrer(image, old)?;
-    }
-    Ok(manifest)
+    let manifest = ImageManifest::new(Descriptor::of(media_types::IMAGE_CONFIG, &config), layers);
+    (config, manifest)
 }
 
 /// The manifests of an image that have the form for the tag.

@@ -6,6 +6,7 @@ use super::key::PublicKey;
 use super::stored::signatures;
 use crate::digest::Digest;
 use crate::store::Store;
+use crate::text::tame;
 
 /// An image that at least one of the keys signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,25 @@ pub struct Verified {
 /// When none did: [`Error::Unsigned`], [`Error::OtherKeys`] or
 /// [`Error::Damaged`]; or when the store cannot be read.
 pub fn verify(store: &Store, digest: &Digest, keys: &[PublicKey]) -> Result<Verified> {
-    let signatures = signatures(store, digest)?;
-    let ignored: Vec<String> = signatures.ignored.into_iter().map(|ignored| ignored.reason).collect();
+    verify_named(store, digest, keys, |_| true)
+}
+
+/// The same by signatures alone whose name `is_meant`.
+pub(super) fn verify_named(
+    store: &Store,
+    digest: &Digest,
+    keys: &[PublicKey],
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Verified> {
+    let mut signatures = signatures(store, digest)?;
+    let mut ignored: Vec<String> = signatures.ignored.into_iter().map(|ignored| ignored.reason).collect();
+    signatures.found.retain(|signature| {
+        let is_meant = is_meant(&signature.reference);
+        if !is_meant {
+            ignored.push(format!("it is for another name, `{}`", tame(&signature.reference)));
+        }
+        is_meant
+    });
     let mut verified = Verified {
         digest: *digest,
         keys: Vec::new(),

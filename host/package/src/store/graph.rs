@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Deserialize;
 
 use super::error::Error;
-use super::{Result, Store};
+use super::{Blob, Result, Store};
 use crate::digest::Digest;
 use crate::media_types;
 use crate::spec::{Descriptor, ImageIndex, ImageManifest};
+use crate::text::tame;
 
 /// A document that is longer is none. Registries allow 4 MiB as well.
 const LONGEST_DOCUMENT: u64 = 4 << 20;
@@ -38,7 +39,7 @@ impl Document {
         if bytes.len() as u64 > LONGEST_DOCUMENT {
             return Err(format!("it is longer than {LONGEST_DOCUMENT} bytes, too long for a manifest"));
         }
-        let no_json = |error: serde_json::Error| format!("it is no manifest: {error}");
+        let no_json = |error: serde_json::Error| format!("it is no manifest: {}", tame(&error.to_string()));
         let outline: Outline = serde_json::from_slice(bytes).map_err(no_json)?;
         match (outline.manifests, outline.layers) {
             (Some(_), None) => serde_json::from_slice(bytes).map(Self::Index).map_err(no_json),
@@ -70,11 +71,17 @@ impl Store {
     /// Reads the document of this digest; the reason names it.
     pub(crate) fn document(&self, digest: &Digest) -> Result<Document> {
         let damaged = |reason| Error::Damaged { path: self.blob_path(digest), reason };
-        let blob = self.blob(digest).map_err(|error| match error {
-            Error::WrongDigest { found, .. } => damaged(format!("its content is {found}")),
+        Document::parse(&self.whole(digest)?.bytes).map_err(damaged)
+    }
+
+    /// Content, where an error names the file that is damaged.
+    fn whole(&self, digest: &Digest) -> Result<Blob> {
+        self.blob(digest).map_err(|error| match error {
+            Error::WrongDigest { found, .. } => {
+                Error::Damaged { path: self.blob_path(digest), reason: format!("its content is {found}") }
+            }
             error => error,
-        })?;
-        Document::parse(&blob.bytes).map_err(damaged)
+        })
     }
 
     /// All content that images need: theirs, and that of what refers to them.
@@ -95,11 +102,12 @@ impl Store {
             if !is_document {
                 continue;
             }
-            let document = self.document(&digest)?;
+            queue.extend(self.referrers(&digest)?.into_iter().map(|referrer| (referrer, true)));
+            // What is whole and no document, whatever an index calls it, names nothing.
+            let Ok(document) = Document::parse(&self.whole(&digest)?.bytes) else { continue };
             queue.extend(
                 document.children().into_iter().map(|(child, is_document)| (child.digest, is_document)),
             );
-            queue.extend(self.referrers(&digest)?.into_iter().map(|referrer| (referrer, true)));
             if let Document::Manifest(manifest) = &document {
                 queue.extend(self.diff_ids(&manifest.config).into_iter().map(|id| (id, false)));
             }
@@ -155,13 +163,15 @@ impl Store {
     /// The digests of the uncompressed layers that a configuration lists:
     /// they are in the store too where a layer came compressed.
     fn diff_ids(&self, config: &Descriptor) -> Vec<Digest> {
+        /// Of an image, or of a ModelPack artifact.
         #[derive(Deserialize)]
         struct Outline {
-            rootfs: RootFs,
+            #[serde(alias = "modelfs")]
+            rootfs: Layers,
         }
         #[derive(Deserialize)]
-        struct RootFs {
-            #[serde(default)]
+        struct Layers {
+            #[serde(default, alias = "diffIds")]
             diff_ids: Option<Vec<String>>,
         }
         // Other artifacts have other configurations, which list none.

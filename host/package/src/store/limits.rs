@@ -5,6 +5,9 @@
 //! max-blob = "16GiB"   # of one piece of content, such as a model
 //! history = 5          # versions that are kept of each name
 //! ```
+//!
+//! `max-size` is held against each piece of content when it begins to arrive:
+//! pieces that arrive at the same time may pass it together.
 
 use std::path::{Path, PathBuf};
 

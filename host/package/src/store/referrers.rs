@@ -1,5 +1,5 @@
-//! What refers to an image: manifests whose subject it is, and signatures as
-//! cosign stores them.
+//! What refers to an image: manifests whose subject it is, signatures as
+//! cosign stores them, and the index that it was chosen from.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::{Result, Session, Store, files};
 use crate::digest::Digest;
 
 impl Store {
-    /// Digests of the manifests that refer to `subject`, sorted.
+    /// Digests of the manifests, and indexes, that refer to `subject`, sorted.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -35,16 +35,13 @@ impl Session {
         std::fs::File::create(&path).map_err(|source| io("write", &path, source))?;
         files::sync_folder(&folder)
     }
+
     /// Forgets that `referrer` refers to `subject`. Its blobs stay until they
     /// are collected.
     ///
     /// # Errors
     /// When the note cannot be removed; one that is not there is no error.
     pub fn remove_referrer(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
-        let path = self.store.root.join("referrers").join(subject.hex()).join(referrer.hex());
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &path, source)),
-            _ => Ok(()),
-        }
+        files::remove(&self.store.referrers_folder().join(subject.hex()).join(referrer.hex()))
     }
 }

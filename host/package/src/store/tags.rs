@@ -45,10 +45,12 @@ impl Store {
     /// what its tag points at.
     ///
     /// # Errors
-    /// When the store has no such tag, or it cannot be read.
+    /// When the store has no such tag, or it cannot be read. An image that is
+    /// named by its digest and lacks a part, as after a pull that was
+    /// interrupted, is not there either.
     pub fn resolve(&self, reference: &Reference) -> Result<Digest> {
         if let Some(digest) = reference.digest() {
-            return match self.contains(digest) {
+            return match self.defects(digest, &|_| false).is_empty() {
                 true => Ok(*digest),
                 false => Err(Error::NoTag { name: reference.to_string() }),
             };

@@ -10,14 +10,21 @@
 //! require = "signature"                    # or "nothing", or "refuse"
 //! keys = ["team.pub", "ci.pub"]            # beside this file; any of them suffices,
 //! min-signatures = 2                       # or so many different ones
+//! match-name = true                        # signed for this repository; if left out, for any
 //! ```
+//!
+//! A key that signs images of several repositories lets one be passed off as
+//! another, unless `match-name` compares the name that was signed. It does not
+//! fit images that are mirrored under another name than they were signed for.
 //!
 //! The most specific rule that names an image holds, wherever it stands in the
 //! file: one with a digest before one with a tag, a repository, a longer
 //! prefix, a shorter one, and `*`.
 //!
 //! Whoever names an image by digest chooses its tag freely, so rules with a
-//! tag hold only where the tag was asked for. The names of registries are
+//! tag hold only where the tag was asked for. A rule with the digest of an index
+//! names the image that was chosen from it too; the image's own goes before it.
+//! The names of registries are
 //! compared as hosts: in any case, and with the port 443 as without one.
 
 mod parse;
@@ -29,10 +36,11 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::error::Error;
 use super::key::PublicKey;
-use super::verify::{Verified, verify};
+use super::verify::{Verified, verify_named};
 use crate::digest::Digest;
 use crate::manifest::{self, Place};
 use crate::reference::Reference;
+use crate::referrer;
 use crate::store::Store;
 use pattern::Pattern;
 
@@ -85,7 +93,7 @@ struct Rule {
 enum Require {
     Nothing,
     Refuse,
-    Signature { keys: Vec<TrustedKey>, least: usize },
+    Signature { keys: Vec<TrustedKey>, least: usize, match_name: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +127,9 @@ impl Policy {
     /// what helps; or when the store cannot be read.
     pub fn check(&self, store: &Store, reference: &Reference, digest: &Digest) -> Result<PolicyDecision> {
         let Some(file) = &self.file else { return Ok(PolicyDecision::NoPolicy) };
-        let rules = self.rules.iter().filter(|rule| rule.pattern.names(reference, digest));
-        match rules.max_by_key(|rule| rule.pattern.rank()) {
+        let alike = referrer::alike(store, digest)?;
+        let rules = self.rules.iter().filter(|rule| rule.pattern.names(reference, &alike));
+        match rules.max_by_key(|rule| rule.pattern.rank(&alike)) {
             Some(rule) => rule.check(store, reference, digest),
             None if self.default == Answer::Accept => Ok(PolicyDecision::Default { file: file.clone() }),
             None => Err(Error::Refused {
@@ -163,9 +172,10 @@ impl Rule {
                 "the policy refuses it".to_owned(),
                 "take another image, or change the rule".to_owned(),
             )),
-            Require::Signature { keys, least } => {
+            Require::Signature { keys, least, match_name } => {
                 let public: Vec<PublicKey> = keys.iter().map(|trusted| trusted.key.clone()).collect();
-                let missing = match verify(store, digest, &public) {
+                let is_meant = |signed: &str| !match_name || pattern::same_repository(signed, reference);
+                let missing = match verify_named(store, digest, &public, is_meant) {
                     Ok(verified) if verified.keys.len() >= *least => {
                         let signers = signers(keys, &verified);
                         return Ok(PolicyDecision::Signed { rule, place, signers, verified });

@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Policy> {
 }
 
 fn rule(section: &Section<'_>, policy: &Path) -> Result<Rule> {
-    section.check_keys(&["reference", "require", "keys", "min-signatures"])?;
+    section.check_keys(&["reference", "require", "keys", "min-signatures", "match-name"])?;
     let reference = section.need("reference", "the images that it is about")?;
     let require = section.need("require", "\"signature\", \"nothing\" or \"refuse\"")?;
     let require = match require.string()? {
@@ -47,7 +47,7 @@ fn rule(section: &Section<'_>, policy: &Path) -> Result<Rule> {
         _ => return Err(require.bad("it must be \"signature\", \"nothing\" or \"refuse\"")),
     };
     if !matches!(require, Require::Signature { .. }) {
-        for key in ["keys", "min-signatures"] {
+        for key in ["keys", "min-signatures", "match-name"] {
             if let Some(entry) = section.get(key) {
                 let reason = format!("`{key}` has a meaning only with `require = \"signature\"`");
                 return Err(entry.error(Problem::Conflict { reason }));
@@ -78,7 +78,8 @@ fn signature(section: &Section<'_>, policy: &Path) -> Result<Require> {
         }
         None => 1,
     };
-    Ok(Require::Signature { keys, least })
+    let match_name = section.get("match-name").map_or(Ok(false), |entry| entry.bool())?;
+    Ok(Require::Signature { keys, least, match_name })
 }
 
 fn trusted_key(entry: &Entry<'_>, policy: &Path) -> Result<TrustedKey> {

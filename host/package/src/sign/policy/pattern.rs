@@ -26,9 +26,9 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    /// Whether this names the image `digest`, which was asked for as
-    /// `reference`.
-    pub(super) fn names(&self, reference: &Reference, digest: &Digest) -> bool {
+    /// Whether this names the image that was asked for as `reference` and for
+    /// which the digests `alike` stand.
+    pub(super) fn names(&self, reference: &Reference, alike: &[Digest]) -> bool {
         let name = name(reference);
         match self {
             Pattern::All => true,
@@ -37,19 +37,20 @@ impl Pattern {
             Pattern::Tag(repository, tag) => {
                 name == *repository && reference.digest().is_none() && reference.tag() == Some(tag)
             }
-            Pattern::Digest(repository, named) => name == *repository && named == digest,
+            Pattern::Digest(repository, named) => name == *repository && alike.contains(named),
         }
     }
 
     /// How specific this is; of patterns that name the same image, no two have
     /// the same rank.
-    pub(super) fn rank(&self) -> (u8, usize) {
+    pub(super) fn rank(&self, alike: &[Digest]) -> (u8, usize) {
         match self {
             Pattern::All => (0, 0),
             Pattern::Prefix(prefix) => (1, prefix.len()),
             Pattern::Repository(_) => (2, 0),
             Pattern::Tag(..) => (3, 0),
-            Pattern::Digest(..) => (4, 0),
+            // The first of the digests goes before the others.
+            Pattern::Digest(_, named) => (4, alike.iter().rev().position(|one| one == named).unwrap_or(0)),
         }
     }
 }
@@ -107,6 +108,11 @@ fn name(reference: &Reference) -> String {
     }
 }
 
+/// Whether a signed name is the repository of a reference.
+pub(super) fn same_repository(signed: &str, reference: &Reference) -> bool {
+    signed.parse::<Reference>().is_ok_and(|signed| name(&signed) == name(reference))
+}
+
 fn host(registry: &str) -> String {
     let registry = registry.to_ascii_lowercase();
     let (host, port) = match registry.rsplit_once(':') {
@@ -132,7 +138,7 @@ mod tests {
 
     fn named(pattern: &str, reference: &str) -> bool {
         let pattern: Pattern = pattern.parse().unwrap();
-        pattern.names(&reference.parse().unwrap(), &Digest::of(b"x"))
+        pattern.names(&reference.parse().unwrap(), &[Digest::of(b"x")])
     }
 
     #[test]
@@ -194,7 +200,8 @@ mod tests {
     fn the_more_specific_pattern_ranks_higher() {
         let digest = Digest::of(b"x");
         let rising = ["*", "r.io/*", "r.io/a/*", "r.io/a/b", "r.io/a/b:1", &format!("r.io/a/b@{digest}")];
-        let ranks: Vec<_> = rising.iter().map(|text| text.parse::<Pattern>().unwrap().rank()).collect();
+        let ranks: Vec<_> =
+            rising.iter().map(|text| text.parse::<Pattern>().unwrap().rank(&[digest])).collect();
         assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
     }
 

@@ -211,3 +211,25 @@ fn a_doubtful_policy_is_an_error_with_its_place() {
     let absent = Policy::load(Path::new("absent.toml")).unwrap_err();
     assert_eq!(absent.kind(), crate::sign::ErrorKind::Policy);
 }
+
+#[test]
+fn a_rule_may_want_the_name_that_was_signed() {
+    let ground = Ground::new();
+    ground.sign(0); // for `elsewhere/x`
+    let rule =
+        "default = \"refuse\"\n[[rule]]\nreference = \"*\"\nrequire = \"signature\"\nkeys = [\"one.pub\"]\n";
+    for name in ["elsewhere/x:2", "r.io/team/digits"] {
+        assert!(ground.check(&ground.load(rule).unwrap(), name).is_ok(), "{name}");
+    }
+    let policy = ground.load(&format!("{rule}match-name = true\n")).unwrap();
+    assert!(ground.check(&policy, "elsewhere/x:2").is_ok());
+    let refusal = ground.refusal(&policy, "r.io/team/digits");
+    assert!(refusal.contains("it is for another name, `elsewhere/x`"), "{refusal}");
+    let spelled = "docker.io/team/x".parse().unwrap();
+    sign(&ground.session, &spelled, &ground.image, &ground.keys[0]).unwrap();
+    assert!(ground.check(&policy, "index.docker.io/team/x:1").is_ok());
+    let problem = ground.problem(
+        "default = \"accept\"\n[[rule]]\nreference = \"*\"\nrequire = \"nothing\"\nmatch-name = true\n",
+    );
+    assert_eq!(problem.kind(), ErrorKind::Conflict);
+}
