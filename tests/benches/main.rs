@@ -2,26 +2,40 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [calls] [loads] [process] [memory]` builds what is needed
-//! and runs the named ones, or all.
+//! `cargo xtask bench [calls] [loads] [process] [memory] [pull] [weights]` builds
+//! what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod calls;
 mod function;
+mod large;
 mod loads;
 mod memory;
 mod process;
+mod pull;
 mod stats;
+mod weights;
 
 use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 4] =
-    [("calls", calls::run), ("loads", loads::run), ("process", process::run), ("memory", memory::run)];
+const BENCHES: [Bench; 6] = [
+    ("calls", calls::run),
+    ("loads", loads::run),
+    ("process", process::run),
+    ("memory", memory::run),
+    ("pull", pull::run),
+    ("weights", weights::run),
+];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((weights::CHILD, arguments)) =
+        wanted.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return weights::child(arguments);
+    }
     if let Some(unknown) = wanted.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
         let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
         bail!("no benchmark is called `{unknown}`; there are {}", known.join(", "));

@@ -1,29 +1,39 @@
 //! `samara run` of the digits example, from process start to exit, against
 //! Python with ONNX Runtime doing the same.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::large::{finish, pack, samara};
 use crate::stats::{Pair, show};
 
 const ROUNDS: usize = 20;
 
 pub(crate) fn run() -> Result<()> {
-    let samara = sibling("samara")?;
     let store = tempfile::tempdir()?;
     let picture = root().join("examples/digits/three.png");
+    let input = format!("image=@{}", picture.display());
+    let digits = root().join("examples/digits");
+    let folder = || finish(samara(store.path())?.arg("run").arg(&digits).args(["--input", &input]));
+    against_python(&folder, &picture)?;
+
+    pack(store.path(), &digits, "digits:1")?;
+    let image = || finish(samara(store.path())?.args(["run", "digits:1", "--input", &input]));
+    let pair = Pair::measure(2 * ROUNDS, image, folder)?;
+    println!("the digits example from the store's image against from its folder, medians of {}", 2 * ROUNDS);
+    println!("| `samara run digits:1` | `samara run examples/digits` | ratio |");
+    println!("|---|---|---|");
+    println!("| {} | {} | {:.2}x |", show(pair.ours), show(pair.theirs), 1.0 / pair.times_faster());
+    println!();
+    Ok(())
+}
+
+fn against_python(ours: &dyn Fn() -> Result<()>, picture: &Path) -> Result<()> {
     let python = samara_test::python().context("the tests' Python is missing; run `cargo xtask fixtures`")?;
-    let ours = || {
-        finish(Command::new(&samara).arg("--store").arg(store.path()).args([
-            "run",
-            "examples/digits",
-            "--input",
-            &format!("image=@{}", picture.display()),
-        ]))
-    };
-    let theirs = || finish(Command::new(&python).arg("tests/benches/rival_digits.py").arg(&picture));
+    let rival = root().join("tests/benches/rival_digits.py");
+    let theirs = || finish(Command::new(&python).arg(&rival).arg(picture));
     let pair = Pair::measure(ROUNDS, ours, theirs)?;
     println!("the digits example, process start to exit, medians of {ROUNDS}");
     println!("| samara run | Python with ONNX Runtime | faster | budget |");
@@ -31,20 +41,6 @@ pub(crate) fn run() -> Result<()> {
     println!("| {} | {} | {:.1}x | 20x |", show(pair.ours), show(pair.theirs), pair.times_faster());
     println!();
     Ok(())
-}
-
-fn finish(command: &mut Command) -> Result<()> {
-    let output = command.current_dir(root()).stdin(Stdio::null()).output()?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed: {errors}");
-    Ok(())
-}
-
-/// A program that was built beside this one.
-fn sibling(name: &str) -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    ensure!(path.exists(), "{} is missing; run `cargo xtask bench`", path.display());
-    Ok(path)
 }
 
 pub(crate) fn root() -> &'static Path {
