@@ -4,21 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use prost::Message;
 use samara_nn::{ANY_SIZE, Batching, Datatype, Error, Footprint, ModelSource, Result, Signature, TensorSpec};
 use tract_linalg::multithread::Executor;
 use tract_onnx::Onnx;
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Framework, InferenceModel, InferenceModelExt, RunOptions, TDim, TractResult, TypedModel,
-    TypedRunnableModel,
+    InferenceModel, InferenceModelExt, RunOptions, TDim, TractResult, TypedModel, TypedRunnableModel,
 };
 use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, TypedFact, bail, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
-use super::error::{refused, words};
+use super::error::refused;
 use super::plan::{PerShape, Plan, Plans};
 use super::sizes::Sizes;
 use super::{NAME, TractModel, guard, rows, tensors};
@@ -176,8 +176,9 @@ fn check_datatypes(source: &ModelSource, outline: &Outline<'_>) -> Result<()> {
 }
 
 fn parse(source: &ModelSource, value_info: bool, tensor_limit: u64) -> TractResult<InferenceModel> {
-    let proto: ModelProto = framework().proto_model_for_read(&mut &source.bytes[..]).map_err(|error| {
-        let reason = words(&error);
+    // The framework's own reader would copy the file first.
+    let proto = ModelProto::decode(&source.bytes[..]).map_err(|error| {
+        let reason = error.to_string();
         Error::InvalidModel { model: source.name.clone(), backend: NAME, reason }
     })?;
     let directory = match source.path.as_deref().map(|path| path.parent().unwrap_or(Path::new(""))) {
