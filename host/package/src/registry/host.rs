@@ -125,7 +125,7 @@ impl Host {
                 "is the name right, and may the login do this? `samara login {}` changes the login",
                 self.name
             )),
-            404 => failure(ErrorKind::NotFound),
+            404 => failure(ErrorKind::NotFound).hint("are the name and the tag right?"),
             429 => failure(ErrorKind::Busy).hint("a login often allows more requests; or try later"),
             413 => failure(ErrorKind::TooLarge),
             408 | 500..=599 => failure(ErrorKind::Unavailable),
