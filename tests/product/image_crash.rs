@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use samara_test::Random;
 use samara_test::registry::{DockerRegistry, Setup};
 
 use crate::support::{Place, TINY_ANSWER};
@@ -14,18 +15,6 @@ const KILLS: usize = 200;
 const ROUNDS: usize = 400;
 /// After so many rounds the store is checked: a damage stays until then.
 const CHECK_EVERY: usize = 4;
-
-/// xorshift64*, so that the order of commands comes again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
-    }
-}
 
 /// The moments are spread over the time that the command took undisturbed. When
 /// a kill comes changes what it leaves, but not that it must be whole.
@@ -56,7 +45,7 @@ fn a_killed_command_leaves_the_store_whole() {
         &["rm", &name],
     ];
     let lengths = commands.map(|command| duration(&place, command));
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut kills = 0;
     for round in 0..ROUNDS {
         if round % 20 == 0 {

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use samara_package::spec::{Descriptor, ImageManifest, to_bytes};
 use samara_package::store::{CollectOptions, Error, Session};
 use samara_package::{Digest, Reference, Store, media_types};
+use samara_test::Random;
 
 /// Set in a child: the seed of what it does.
 const SEED: &str = "SAMARA_TEST_CRASH_SEED";
@@ -23,22 +24,6 @@ const NAMES: u64 = 4;
 /// Contents that versions are put together from: some large enough for a
 /// stamp, so small in number that processes meet at the same ones.
 const CONTENTS: u64 = 12;
-
-/// xorshift64*, so that a failure comes again with its seed.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
-    }
-}
 
 /// What a killed process leaves is whole: 160 kills after some number of its
 /// steps, and 60 at some time.

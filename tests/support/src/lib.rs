@@ -10,9 +10,11 @@
 mod debian;
 mod guests;
 pub mod onnx;
+mod random;
 pub mod registry;
 mod tools;
 
 pub use debian::trixie;
 pub use guests::{command, guest, target};
+pub use random::Random;
 pub use tools::{must_have_everything, onnxruntime_library, program, python, resident_bytes, samara};
