@@ -1,12 +1,13 @@
 //! `samara compile`: makes a component out of a model.
 
-use std::path::Path;
+use std::io::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::args::CompileArgs;
 use crate::compose;
 use crate::error::Outcome;
+use crate::files;
 use crate::printer::Printer;
 use crate::settings::Settings;
 use crate::what;
@@ -20,7 +21,7 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
     };
     let component = samara_engine::component_for_model(&name, model.signature())
         .with_context(|| format!("cannot make a component out of `{}`", args.model.display()))?;
-    write(&args.out, &component)?;
+    files::write_whole(&args.out, |file| Ok(file.write_all(&component)?))?;
     if printer.is_json() {
         printer.json(&serde_json::json!({
             "component": args.out,
@@ -40,15 +41,4 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
         args.model.display()
     ));
     Ok(Outcome::Done)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path.is_dir() {
-        bail!(
-            "`{}` is a folder\nhint: name the file to write, e.g. `-o {}`",
-            path.display(),
-            path.join("model.wasm").display()
-        );
-    }
-    std::fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }
