@@ -7,7 +7,8 @@ use samara_package::image::{self, Image, ModelFile};
 use samara_package::models::{self, LOCK_FILE_NAME, LockFile};
 use samara_package::registry::{Client, ClientOptions};
 use samara_package::sign::Policy;
-use samara_package::spec::ImageManifest;
+use samara_package::spec::{Descriptor, ImageManifest};
+use samara_package::store::Session;
 use samara_package::{Digest, Reference, Store, store};
 
 use crate::args::RegistryArgs;
@@ -111,14 +112,7 @@ impl<'a> Images<'a> {
     pub(crate) fn pull(&self, reference: &Reference) -> Result<Pulled> {
         let store = self.store()?;
         let session = store.session()?;
-        let client = self.client()?;
-        let bars = Bars::new(self.printer);
-        let pull = client.begin_pull(&session, reference)?;
-        let digest = *pull.digest();
-        self.check(&store, reference, &digest)?;
-        let missing = pull.missing();
-        pull.layers(&bars)?;
-        drop(bars);
+        let (digest, missing) = self.transfer(&session, reference, reference)?;
         let image = open_image(&store, reference, &digest)?;
         self.compile(&image)?;
         session.tag(reference, &digest)?;
@@ -170,13 +164,25 @@ impl<'a> Images<'a> {
             bail!("`{exact}` is not in the store, and names no registry to fetch it from");
         }
         let session = store.session()?;
-        let bars = Bars::new(self.printer);
-        let pull = self.client()?.begin_pull(&session, exact)?;
-        let digest = *pull.digest();
-        self.check(store, asked, &digest)?;
-        pull.layers(&bars)?;
+        let (digest, _) = self.transfer(&session, asked, exact)?;
         session.tag(exact, &digest)?;
         Ok(())
+    }
+
+    /// Brings an image into the store, its layers only if the policy allows it
+    /// as `asked`; gives its digest and the layers that travelled.
+    fn transfer(
+        &self,
+        session: &Session,
+        asked: &Reference,
+        exact: &Reference,
+    ) -> Result<(Digest, Vec<Descriptor>)> {
+        let pull = self.client()?.begin_pull(session, exact)?;
+        let digest = *pull.digest();
+        self.check(session.store(), asked, &digest)?;
+        let missing = pull.missing();
+        pull.layers(&Bars::new(self.printer))?;
+        Ok((digest, missing))
     }
 
     /// Compiles the components of an image into the code cache.
@@ -215,8 +221,11 @@ impl<'a> Images<'a> {
     }
 }
 
-/// An image of the store, or why it cannot be used and what to do.
-fn open_image(store: &Store, reference: &Reference, digest: &Digest) -> Result<Image> {
+/// An image of the store.
+///
+/// # Errors
+/// Why it cannot be used, and what to do.
+pub(crate) fn open_image(store: &Store, reference: &Reference, digest: &Digest) -> Result<Image> {
     use store::ErrorKind::{Corrupt, NotFound};
     Image::open(store, digest).map_err(|error| {
         let hint = match &error {

@@ -18,9 +18,8 @@ use crate::project::{Project, WASM_TARGET};
 ///
 /// # Errors
 /// When cargo does not say what it built, or the store cannot be written.
-pub(crate) fn attach(session: &Session, project: &Project, image: &Digest) -> Result<()> {
+pub(crate) fn attach(session: &Session, project: &Project, image: &Image) -> Result<()> {
     let function = &project.manifest.function;
-    let image = Image::open(session.store(), image)?;
     let packages = packages(project).context("cannot list the packages of the function's code")?;
     let models = image.models().iter().map(|(name, model)| Model {
         name: name.clone(),

@@ -5,13 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use samara_package::image::Image;
 use samara_package::{Digest, Reference, layout};
 use serde_json::{Value, json};
 
 use crate::args::LoadArgs;
 use crate::error::Outcome;
-use crate::images::Images;
+use crate::images::{Images, open_image};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -29,9 +28,7 @@ pub(crate) fn run(args: &LoadArgs, settings: &Settings, printer: &Printer) -> Re
     // All are checked before the first name moves.
     for (reference, digest) in &named {
         images.check(&store, reference, digest)?;
-        let image =
-            Image::open(&store, digest).with_context(|| format!("cannot use the image `{reference}`"))?;
-        images.compile(&image)?;
+        images.compile(&open_image(&store, reference, digest)?)?;
     }
     for (reference, digest) in &named {
         session.tag(reference, digest)?;

@@ -34,9 +34,10 @@ pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Re
         let _spinner = printer.spinner(format!("packing {}", project.manifest.function.name));
         image::pack(&session, &source)?
     };
-    check_models(&Image::open(&store, &packed.digest)?)?;
+    let image = Image::open(&store, &packed.digest)?;
+    check_models(&image)?;
     if args.sbom {
-        sbom::attach(&session, &project, &packed.digest)?;
+        sbom::attach(&session, &project, &image)?;
     }
     for tag in &tags {
         session.tag(tag, &packed.digest)?;

@@ -14,8 +14,7 @@ pub(crate) fn run(args: &RollbackArgs, settings: &Settings, printer: &Printer) -
     let images = Images::new(settings, &registry, printer);
     let store = images.store()?;
     let tagged = store.tagged(&args.image)?;
-    let earlier = tagged.as_ref().and_then(|tagged| tagged.versions.get(tagged.current.checked_sub(1)?));
-    if let Some(earlier) = earlier {
+    if let Some(earlier) = tagged.as_ref().and_then(|tagged| tagged.earlier()) {
         // An image that could not be used is no version to go back to.
         images
             .open(&store, &args.image, &earlier.digest)

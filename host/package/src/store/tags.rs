@@ -38,6 +38,11 @@ impl Tagged {
     pub fn digest(&self) -> Option<Digest> {
         self.versions.get(self.current).map(|version| version.digest)
     }
+
+    /// The version to which a rollback goes.
+    pub fn earlier(&self) -> Option<&Version> {
+        self.versions.get(self.current.checked_sub(1)?)
+    }
 }
 
 impl Store {
