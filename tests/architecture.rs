@@ -10,12 +10,13 @@ use serde_json::Value;
 
 /// Every crate of the workspace that is shipped, and the others that it may
 /// depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     ("samara-nn", &[]),
     ("samara-backends", &["samara-nn"]),
     ("samara-engine", &["samara-nn"]),
     ("samara-package", &[]),
-    ("samara", &["samara-nn", "samara-backends", "samara-engine", "samara-package"]),
+    ("samara-server", &["samara-nn", "samara-engine"]),
+    ("samara", &["samara-nn", "samara-backends", "samara-engine", "samara-package", "samara-server"]),
     ("samara-sdk", &["samara-sdk-macros"]),
     ("samara-sdk-macros", &[]),
     ("samara-test", &[]),
