@@ -15,7 +15,6 @@ mod grants;
 mod images;
 mod input;
 mod interface;
-mod oip;
 mod output;
 mod packed;
 mod printer;

@@ -12,11 +12,11 @@ use crate::error::{Outcome, Usage};
 use crate::grants;
 use crate::images::Images;
 use crate::input;
-use crate::oip::{Parameters, Request, Response};
 use crate::output;
 use crate::printer::Printer;
 use crate::settings::Settings;
 use crate::what::What;
+use samara_server::json::{Parameters, Request, Response};
 
 pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let images = Images::new(settings, &args.registry, printer);

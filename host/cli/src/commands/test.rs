@@ -14,10 +14,10 @@ use crate::error::{Outcome, explain};
 use crate::grants;
 use crate::images::Images;
 use crate::input;
-use crate::oip;
 use crate::printer::{GREEN, Printer, RED};
 use crate::settings::Settings;
 use crate::what::What;
+use samara_server::json;
 
 /// How a test ended.
 struct Verdict {
@@ -71,7 +71,7 @@ fn run_one(test: &TestCase, what: &What, loaded: &Loaded, signature: &Signature)
 fn judge(test: &TestCase, what: &What, loaded: &Loaded, signature: &Signature) -> Result<Option<String>> {
     let request = input::from_file(&what.test_file(&test.inputs)?, signature)?;
     let path = what.test_file(&test.expect)?;
-    let expected = oip::parse_tensors(&input::read_text(&path)?)
+    let expected = json::parse_tensors(&input::read_text(&path)?)
         .with_context(|| format!("cannot use `{}`", path.display()))?;
     let answer = loaded.infer(request.inputs)?;
     Ok(compare::difference(&expected, &answer.outputs, test.tolerance))

@@ -12,9 +12,9 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use samara_nn::{Datatype, NamedTensor, Signature, Tensor, TensorSpec};
 
-use crate::oip::{self, Request};
 pub(crate) use file::{read_bytes, read_text};
 use fit::Layout;
+use samara_server::json::{self, Request};
 
 /// One `--input`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(crate) fn from_file(path: &Path, signature: &Signature) -> Result<Request> {
     if file::extension(path) == "json" {
         let text = read_text(path)?;
         if text.trim_start().starts_with('{') {
-            return oip::parse_request(&text).with_context(|| format!("cannot use `{}`", path.display()));
+            return json::parse_request(&text).with_context(|| format!("cannot use `{}`", path.display()));
         }
     }
     let arg = InputArg { name: None, value: InputValue::File(path.to_owned()) };
@@ -98,7 +98,7 @@ fn read_stdin() -> Result<Option<Request>> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    oip::parse_request(&text).map(Some).context("cannot use the request on standard input")
+    json::parse_request(&text).map(Some).context("cannot use the request on standard input")
 }
 
 fn read_one(arg: &InputArg, signature: &Signature) -> Result<Vec<NamedTensor>> {
@@ -183,13 +183,13 @@ fn from_text(text: &str, spec: &TensorSpec) -> Result<Tensor> {
 }
 
 fn from_json(json: &str, spec: &TensorSpec) -> Result<Tensor> {
-    let values = oip::parse_values(json, spec.datatype)?;
+    let values = json::parse_values(json, spec.datatype)?;
     let layout = if values.shape.len() <= 1 { Layout::Flat } else { Layout::Nested };
     fit::fit(values.tensor, &values.shape, layout, spec)
 }
 
 fn is_string_array(text: &str) -> bool {
-    text.trim_start().starts_with('[') && oip::parse_values(text, Datatype::Bytes).is_ok()
+    text.trim_start().starts_with('[') && json::parse_values(text, Datatype::Bytes).is_ok()
 }
 
 /// Whether the part before `=` can be an input's name rather than the begin of

@@ -11,7 +11,7 @@ use super::element::FromJson;
 
 /// Elements with the shape that their nesting shows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Values {
+pub struct Values {
     /// The sizes of the nested arrays, outermost first; empty for a value
     /// without brackets.
     pub shape: Vec<usize>,
@@ -21,7 +21,7 @@ pub(crate) struct Values {
 
 /// What is wrong with the data of a tensor.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(crate) enum DataProblem {
+pub enum DataProblem {
     #[error("{0}")]
     Syntax(String),
     #[error("element {index}: {reason}")]
@@ -39,7 +39,7 @@ pub(crate) enum DataProblem {
 /// # Errors
 /// The first element that does not fit, by its index in row-major order, or
 /// rows of different length.
-pub(crate) fn parse_values(json: &str, datatype: Datatype) -> Result<Values, DataProblem> {
+pub fn parse_values(json: &str, datatype: Datatype) -> Result<Values, DataProblem> {
     match datatype {
         Datatype::Bool => {
             let (shape, values) = collect::<bool>(json)?;

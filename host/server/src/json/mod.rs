@@ -11,6 +11,6 @@ mod element;
 mod request;
 mod response;
 
-pub(crate) use data::parse_values;
-pub(crate) use request::{Request, parse_request, parse_tensors};
-pub(crate) use response::{Parameters, Response};
+pub use data::{DataProblem, Values, parse_values};
+pub use request::{Error, Request, parse_request, parse_tensors};
+pub use response::{Parameters, Response};

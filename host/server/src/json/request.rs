@@ -12,7 +12,7 @@ use super::data::{DataProblem, parse_values};
 
 /// What somebody asks of a function.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Request {
+pub struct Request {
     /// Given back in the response.
     pub id: Option<String>,
     pub inputs: Vec<NamedTensor>,
@@ -22,7 +22,7 @@ pub(crate) struct Request {
 
 /// JSON that is no request.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("this is no request of the Open Inference Protocol: {0}\nhint: {HINT}")]
     Syntax(serde_json::Error),
     #[error("tensor `{tensor}`: {source}")]
@@ -62,7 +62,7 @@ const HINT: &str = "it looks like `{\"inputs\": [{\"name\": \"x\", \"datatype\":
 ///
 /// # Errors
 /// What is wrong with the JSON, or with the first tensor that is not sound.
-pub(crate) fn parse_request(json: &str) -> Result<Request, Error> {
+pub fn parse_request(json: &str) -> Result<Request, Error> {
     let request: RawRequest<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
     Ok(Request {
         id: request.id,
@@ -75,7 +75,7 @@ pub(crate) fn parse_request(json: &str) -> Result<Request, Error> {
 ///
 /// # Errors
 /// As [`parse_request`].
-pub(crate) fn parse_tensors(json: &str) -> Result<Vec<NamedTensor>, Error> {
+pub fn parse_tensors(json: &str) -> Result<Vec<NamedTensor>, Error> {
     let response: RawResponse<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
     tensors(response.outputs)
 }

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 
 /// Facts about how a response came to be: numbers and words by name.
-pub(crate) type Parameters = serde_json::Map<String, serde_json::Value>;
+pub type Parameters = serde_json::Map<String, serde_json::Value>;
 
 /// What a function answered.
 #[derive(Debug)]
-pub(crate) struct Response<'a> {
+pub struct Response<'a> {
     pub model_name: &'a str,
     /// Left out where it is empty.
     pub model_version: &'a str,

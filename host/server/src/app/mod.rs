@@ -1,0 +1,196 @@
+//! The life of a server: built from its settings, spawned on listeners that
+//! somebody else bound, reloaded, and drained.
+
+mod connection;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use samara_engine::Host;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::functions::{Functions, Gate, Source};
+use crate::metrics::Metrics;
+
+/// What a server works with and does not make itself.
+pub struct Parts {
+    pub host: Host,
+    pub source: Arc<dyn Source>,
+}
+
+/// A server whose functions are loaded, and that listens nowhere yet.
+pub struct App {
+    server: Arc<Server>,
+}
+
+/// A server that answers. Dropping it abandons what it does.
+pub struct Running {
+    server: Arc<Server>,
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<Phase>,
+    /// Ends when the last connection has.
+    connections: mpsc::Receiver<()>,
+}
+
+/// What every connection shares.
+pub(crate) struct Server {
+    config: ArcSwap<Config>,
+    tls: ArcSwap<Option<TlsAcceptor>>,
+    pub(crate) functions: Functions,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Requests for functions, of all functions together.
+    pub(crate) gate: Gate,
+    connections: Semaphore,
+    phase: AtomicU8,
+}
+
+/// Where a server stands on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Serving,
+    /// Still answering everything, and saying that it is not ready.
+    Leaving,
+    /// Finishing what runs, on connections that take nothing new.
+    Closing,
+}
+
+/// How a drain went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether every request ended by itself, in time.
+    pub is_complete: bool,
+}
+
+impl App {
+    /// Loads every function of the settings.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used, or the first function that cannot be
+    /// loaded.
+    pub async fn build(config: Config, parts: Parts) -> Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let tls = tls::acceptor(config.tls.as_ref())?;
+        let limits = config.limits.clone();
+        let functions = Functions::new(parts.host, parts.source, limits.clone(), Arc::clone(&metrics));
+        functions.replace(&config.functions).await?;
+        Ok(Self {
+            server: Arc::new(Server {
+                config: ArcSwap::from_pointee(config),
+                tls: ArcSwap::from_pointee(tls),
+                functions,
+                metrics,
+                gate: Gate::new("the server".to_owned(), limits.concurrency, limits.function_queue),
+                connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
+                phase: AtomicU8::new(Phase::Serving as u8),
+            }),
+        })
+    }
+
+    /// Names, versions and kinds of what is served, for people.
+    pub fn summary(&self) -> Vec<Summary> {
+        self.server.summary()
+    }
+
+    /// Answers on these listeners, in tasks of the current runtime.
+    ///
+    /// # Errors
+    /// A listener that has no address.
+    pub fn spawn(self, listeners: Vec<TcpListener>) -> std::io::Result<Running> {
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let (stop, stopped) = watch::channel(Phase::Serving);
+        let (alive, connections) = mpsc::channel(1);
+        for listener in listeners {
+            let (server, stopped, alive) = (Arc::clone(&self.server), stopped.clone(), alive.clone());
+            tokio::spawn(connection::accept(server, listener, stopped, alive));
+        }
+        Ok(Running { server: self.server, addresses, stop, connections })
+    }
+}
+
+/// One served version, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    pub name: String,
+    pub version: String,
+    /// Below which an HTTP function answers.
+    pub route: Option<String>,
+    pub digest: Option<String>,
+}
+
+impl Running {
+    /// Where it listens, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes over new settings: functions are loaded beside the old ones and
+    /// swapped in at once; tokens, certificates and limits of bodies hold for
+    /// new requests and connections. Limits on counts stay as they were.
+    ///
+    /// # Errors
+    /// What is wrong with the new settings; the old ones then stay.
+    pub async fn reload(&self, config: Config) -> Result<()> {
+        let tls = tls::acceptor(config.tls.as_ref())?;
+        if tls.is_some() != self.server.tls.load().is_some() {
+            let reason =
+                "TLS cannot be switched on or off while connections are open; start the server again";
+            return Err(Error::Malformed(reason.to_owned()));
+        }
+        self.server.functions.replace(&config.functions).await?;
+        self.server.tls.store(Arc::new(tls));
+        self.server.config.store(Arc::new(config));
+        Ok(())
+    }
+
+    pub fn summary(&self) -> Vec<Summary> {
+        self.server.summary()
+    }
+
+    /// Ends: not ready first, then no more connections, then what runs is
+    /// finished, in the time that the settings give.
+    pub async fn drain(mut self) -> Drained {
+        let drain = self.server.config().drain.clone();
+        self.enter(Phase::Leaving);
+        tokio::time::sleep(drain.delay).await;
+        self.enter(Phase::Closing);
+        let all_closed = self.connections.recv();
+        let is_complete = tokio::time::timeout(drain.timeout, all_closed).await.is_ok();
+        Drained { is_complete }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.server.phase.store(phase as u8, Ordering::SeqCst);
+        self.stop.send_replace(phase);
+    }
+}
+
+impl Server {
+    pub(crate) fn config(&self) -> Guard<Arc<Config>> {
+        self.config.load()
+    }
+
+    /// Whether balancers may send it requests.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Serving as u8
+    }
+
+    fn summary(&self) -> Vec<Summary> {
+        let table = self.functions.table();
+        let versions = table.ready().flat_map(|(_, entry)| &entry.versions);
+        let one = |served: &Arc<crate::functions::Served>| Summary {
+            name: served.name.clone(),
+            version: served.version.clone(),
+            route: served.is_http().then(|| served.route.clone()),
+            digest: served.digest.clone(),
+        };
+        versions.map(one).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! What is known about a request before anybody reads its body.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+use crate::error::{Error, Result};
+
+/// The header by which a REST client gives a deadline, in milliseconds.
+pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+/// The header that carries a request's id, both ways.
+pub(crate) const ID_HEADER: &str = "x-request-id";
+
+/// The longest id that is taken over from a client, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// The way on which a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Protocol {
+    Rest,
+    Grpc,
+    Http,
+}
+
+impl Protocol {
+    /// Its name in metrics and logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Rest => "rest",
+            Protocol::Grpc => "grpc",
+            Protocol::Http => "http",
+        }
+    }
+}
+
+/// One request's circumstances.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) protocol: Protocol,
+    /// The client's id for it, or one made here.
+    pub(crate) id: RequestId,
+    pub(crate) received: Instant,
+    /// How long the client is willing to wait.
+    pub(crate) patience: Option<Duration>,
+    /// The client's W3C trace context, as it came.
+    pub(crate) traceparent: Option<Arc<str>>,
+}
+
+/// A request's id. One that the client did not give is only written out where
+/// somebody looks at it.
+#[derive(Debug, Clone)]
+pub(crate) enum RequestId {
+    Given(Arc<str>),
+    Counted(u64),
+}
+
+impl RequestId {
+    fn next() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        RequestId::Counted(COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An id of the client's, if it is one that can be logged and sent back.
+    pub(crate) fn given(id: &str) -> Option<Self> {
+        let is_sound =
+            !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+        is_sound.then(|| RequestId::Given(id.into()))
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RequestId::Given(id) => f.write_str(id),
+            RequestId::Counted(number) => write!(f, "{:x}-{number}", std::process::id()),
+        }
+    }
+}
+
+impl RequestContext {
+    /// Reads the headers that matter to every protocol.
+    ///
+    /// # Errors
+    /// A deadline that is no number of milliseconds.
+    pub(crate) fn new(protocol: Protocol, headers: &HeaderMap) -> Result<Self> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            protocol,
+            id: text(ID_HEADER).and_then(RequestId::given).unwrap_or_else(RequestId::next),
+            received: Instant::now(),
+            patience: headers.get(TIMEOUT_HEADER).map(|value| milliseconds(value.as_bytes())).transpose()?,
+            traceparent: text("traceparent").map(Arc::from),
+        })
+    }
+}
+
+fn milliseconds(value: &[u8]) -> Result<Duration> {
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
+    number.filter(|&number| number > 0).map(Duration::from_millis).ok_or_else(|| {
+        let value = String::from_utf8_lossy(value);
+        Error::Malformed(format!(
+            "the header `{TIMEOUT_HEADER}` is {value:?}, not a number of milliseconds above 0"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn context(name: &'static str, value: &'static str) -> Result<RequestContext> {
+        let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+        RequestContext::new(Protocol::Rest, &headers)
+    }
+
+    #[test]
+    fn the_clients_id_is_kept_where_it_can_be_logged() {
+        assert_eq!(context(ID_HEADER, "a-1").unwrap().id.to_string(), "a-1");
+        assert!(matches!(context(ID_HEADER, "a 1").unwrap().id, RequestId::Counted(_)));
+        let one = context("x", "").unwrap().id.to_string();
+        assert_ne!(one, context("x", "").unwrap().id.to_string());
+    }
+
+    #[test]
+    fn a_deadline_is_a_number_above_zero() {
+        assert_eq!(context(TIMEOUT_HEADER, "250").unwrap().patience, Some(Duration::from_millis(250)));
+        for wrong in ["0", "-1", "1s", "99999999999999999999999"] {
+            assert!(context(TIMEOUT_HEADER, wrong).unwrap_err().to_string().contains(wrong));
+        }
+    }
+}

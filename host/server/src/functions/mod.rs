@@ -1,0 +1,305 @@
+//! The functions that are served, by name and version. Looking one up takes no
+//! lock; a change replaces the whole table, so that a request sees either the
+//! old one or the new one.
+
+mod gate;
+mod served;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use samara_engine::Host;
+use tokio::sync::Mutex;
+
+pub use source::{Loadable, ReadInputs, Source, TestCase};
+
+pub(crate) use gate::Gate;
+pub(crate) use served::Served;
+
+use crate::config::{FunctionConfig, ServeLimits};
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+
+/// All functions of a server.
+pub(crate) struct Functions {
+    table: ArcSwap<Table>,
+    /// Held while the table changes, so that changes come one after another.
+    /// Requests never wait for it.
+    changing: Mutex<()>,
+    host: Host,
+    source: Arc<dyn Source>,
+    limits: ServeLimits,
+    metrics: Arc<Metrics>,
+}
+
+/// One state of the repository.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    /// What the server knows how to load, in the user's order.
+    configured: Vec<Item>,
+    /// Ready for requests.
+    ready: BTreeMap<String, Entry>,
+}
+
+/// Something that can be loaded, and how its last load went.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) config: FunctionConfig,
+    /// The name and version that it was last loaded as.
+    pub(crate) known_as: Option<(String, String)>,
+    pub(crate) state: State,
+}
+
+/// Where a configured function stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Ready,
+    Unloaded,
+    Failed(String),
+}
+
+/// The versions of one name.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// In the order in which they were configured; the last one answers where
+    /// no version is asked for.
+    pub(crate) versions: Vec<Arc<Served>>,
+}
+
+impl Functions {
+    pub(crate) fn new(
+        host: Host,
+        source: Arc<dyn Source>,
+        limits: ServeLimits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { table: ArcSwap::default(), changing: Mutex::default(), host, source, limits, metrics }
+    }
+
+    /// The state of the repository now.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The function that answers for a name, and a version where one is asked
+    /// for.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFunction`] or [`Error::UnknownVersion`].
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<Arc<Served>> {
+        let table = self.table.load();
+        let Some(entry) = table.ready.get(name) else {
+            let known = table.ready.keys().cloned().collect();
+            return Err(Error::UnknownFunction { name: name.to_owned(), known });
+        };
+        entry.find(version).cloned().ok_or_else(|| Error::UnknownVersion {
+            function: name.to_owned(),
+            version: version.unwrap_or_default().to_owned(),
+            known: entry.versions.iter().map(|served| served.version.clone()).collect(),
+        })
+    }
+
+    /// The HTTP function whose route is the longest prefix of a path.
+    pub(crate) fn by_route(&self, path: &str) -> Option<Arc<Served>> {
+        let table = self.table.load();
+        let served = table.ready.values().filter_map(|entry| entry.find(None));
+        let below = |route: &str| {
+            let rest = path.strip_prefix(route.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        };
+        served
+            .filter(|served| served.is_http() && below(&served.route))
+            .max_by_key(|served| served.route.len())
+            .cloned()
+    }
+
+    /// Loads functions anew and serves exactly these from then on. Requests go
+    /// on with what there was until all are loaded. Models that are in both are
+    /// not loaded again: the pool has them.
+    ///
+    /// # Errors
+    /// The first load that failed; everything then stays as it was.
+    pub(crate) async fn replace(&self, configured: &[FunctionConfig]) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let mut table = Table::default();
+        for config in configured {
+            let served = self.open(config).await?;
+            table.configured.push(Item::ready(&served));
+            table.put(served)?;
+        }
+        self.publish(table);
+        Ok(())
+    }
+
+    /// Loads a configured function again, from what its image or folder is
+    /// now, and swaps it in. All versions that are configured under the name
+    /// are loaded.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFunction`], or what made it fail; the version that
+    /// answered until now goes on answering.
+    pub(crate) async fn load(&self, name: &str) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let mut table = Table::clone(&self.table.load());
+        let mine: Vec<usize> = table.items_of(name);
+        if mine.is_empty() {
+            return Err(table.unknown(name));
+        }
+        let mut loaded = Vec::new();
+        for &index in &mine {
+            match self.open(&table.configured[index].config).await {
+                Ok(served) => loaded.push(served),
+                Err(error) => {
+                    table.configured[index].fail(&error);
+                    self.publish(table);
+                    return Err(error);
+                }
+            }
+        }
+        table.ready.remove(name);
+        for (&index, served) in mine.iter().zip(loaded) {
+            table.configured[index] = Item::ready(&served);
+            table.put(served)?;
+        }
+        self.publish(table);
+        Ok(())
+    }
+
+    /// Adds a function that was not configured, or replaces what its name
+    /// stands for.
+    ///
+    /// # Errors
+    /// What made it fail; nothing changes then.
+    pub(crate) async fn load_other(&self, config: FunctionConfig) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let served = self.open(&config).await?;
+        let mut table = Table::clone(&self.table.load());
+        let name = served.name.clone();
+        table.configured.retain(|item| item.known_as.as_ref().is_none_or(|(known, _)| *known != name));
+        table.ready.remove(&name);
+        table.configured.push(Item::ready(&served));
+        table.put(served)?;
+        self.publish(table);
+        Ok(())
+    }
+
+    /// Takes a function out of service. Requests that run end as they would
+    /// have.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFunction`].
+    pub(crate) async fn unload(&self, name: &str) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let mut table = Table::clone(&self.table.load());
+        let mine = table.items_of(name);
+        if mine.is_empty() {
+            return Err(table.unknown(name));
+        }
+        for index in mine {
+            table.configured[index].state = State::Unloaded;
+        }
+        table.ready.remove(name);
+        self.publish(table);
+        Ok(())
+    }
+
+    fn publish(&self, table: Table) {
+        let table = Arc::new(table);
+        self.metrics.show(&table);
+        self.table.store(table);
+    }
+
+    async fn open(&self, config: &FunctionConfig) -> Result<Arc<Served>> {
+        let (source, asked) = (Arc::clone(&self.source), config.clone());
+        let read = tokio::task::spawn_blocking(move || source.open(&asked)).await;
+        let function = config.name.clone().unwrap_or_else(|| config.what.clone());
+        let loadable = match read {
+            Ok(read) => read.map_err(|reason| Error::Load { function, reason })?,
+            Err(panic) => return Err(Error::Internal(format!("reading `{function}` panicked: {panic}"))),
+        };
+        let meters = |name: &str, version: &str| self.metrics.function(name, version);
+        let served = Served::load(&self.host, config.clone(), loadable, &self.limits, meters).await?;
+        self.metrics.loaded(&served);
+        Ok(Arc::new(served))
+    }
+}
+
+impl Table {
+    /// What can be loaded, in the user's order.
+    pub(crate) fn configured(&self) -> &[Item] {
+        &self.configured
+    }
+
+    /// What answers, by name.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.ready.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    fn put(&mut self, served: Arc<Served>) -> Result<()> {
+        let entry = self.ready.entry(served.name.clone()).or_insert_with(|| Entry { versions: Vec::new() });
+        if entry.versions.iter().any(|other| other.version == served.version) {
+            return Err(Error::Load {
+                function: served.name.clone(),
+                reason: format!(
+                    "version {} is there twice\nhint: serve one of them under another name, `NAME={}`",
+                    served.version, served.config.what
+                ),
+            });
+        }
+        entry.versions.push(served);
+        Ok(())
+    }
+
+    /// The items that are, or would be, known by a name.
+    fn items_of(&self, name: &str) -> Vec<usize> {
+        let is_mine = |item: &Item| item.name() == name;
+        (0..self.configured.len()).filter(|&index| is_mine(&self.configured[index])).collect()
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let mut known: Vec<String> = self.configured.iter().map(|item| item.name().to_owned()).collect();
+        known.dedup();
+        Error::UnknownFunction { name: name.to_owned(), known }
+    }
+}
+
+impl Item {
+    fn ready(served: &Served) -> Self {
+        Self {
+            config: served.config.clone(),
+            known_as: Some((served.name.clone(), served.version.clone())),
+            state: State::Ready,
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        // What answers goes on answering.
+        if self.state != State::Ready {
+            self.state = State::Failed(error.to_string());
+        }
+    }
+
+    /// The name that it is served as, or what the user calls it.
+    pub(crate) fn name(&self) -> &str {
+        match (&self.known_as, &self.config.name) {
+            (Some((name, _)), _) | (None, Some(name)) => name,
+            (None, None) => &self.config.what,
+        }
+    }
+}
+
+impl Entry {
+    /// The version that is asked for, or the one that answers by default.
+    pub(crate) fn find(&self, version: Option<&str>) -> Option<&Arc<Served>> {
+        match version {
+            None | Some("") => self.versions.last(),
+            Some(version) => self.versions.iter().find(|served| served.version == version),
+        }
+    }
+}

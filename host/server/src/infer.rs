@@ -1,0 +1,92 @@
+//! One inference, whatever protocol asked for it: admission, deadline, call,
+//! choice of outputs, and what is remembered of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use samara_engine::{CallOptions, CallReport};
+use samara_nn::NamedTensor;
+
+use crate::app::Server;
+use crate::context::RequestContext;
+use crate::error::{Error, Result};
+use crate::functions::Served;
+
+/// What a codec read from a request.
+#[derive(Debug, Default)]
+pub(crate) struct Inference {
+    pub(crate) inputs: Vec<NamedTensor>,
+    /// The outputs that are asked for, in this order; empty for all.
+    pub(crate) outputs: Vec<String>,
+    /// The request's own deadline, beside what its context says.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What a function answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) served: Arc<Served>,
+    /// In the order that was asked for.
+    pub(crate) outputs: Vec<NamedTensor>,
+    pub(crate) report: CallReport,
+}
+
+impl Server {
+    /// Answers one request for tensors. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// What kept it from an answer.
+    pub(crate) async fn infer(
+        &self,
+        served: &Arc<Served>,
+        context: &RequestContext,
+        inference: Inference,
+    ) -> Result<Answer> {
+        let watch = self.metrics.begin(served, context);
+        let answered = self.answer(served, context, inference).await;
+        watch.end(self, served, context, answered.as_ref().map(|answer| &answer.report));
+        answered
+    }
+
+    async fn answer(
+        &self,
+        served: &Arc<Served>,
+        context: &RequestContext,
+        inference: Inference,
+    ) -> Result<Answer> {
+        let Inference { inputs, outputs, timeout } = inference;
+        served.signature()?;
+        let deadline = self.deadline(context, timeout);
+        let _all = self.gate.enter(context.received, deadline).await?;
+        let _turn = served.gate.enter(context.received, deadline).await?;
+        let options =
+            CallOptions { deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())) };
+        let outcome = served.function.infer(inputs, options).await?;
+        Ok(Answer {
+            served: Arc::clone(served),
+            outputs: choose(served, outcome.outputs, &outputs)?,
+            report: outcome.report,
+        })
+    }
+
+    /// When the client stops waiting, if it said so.
+    pub(crate) fn deadline(&self, context: &RequestContext, timeout: Option<Duration>) -> Option<Instant> {
+        let asked = [context.patience, timeout].into_iter().flatten().min()?;
+        Some(context.received + asked.min(self.config().limits.deadline))
+    }
+}
+
+/// The outputs that the request asks for, in its order.
+fn choose(served: &Served, outputs: Vec<NamedTensor>, wanted: &[String]) -> Result<Vec<NamedTensor>> {
+    if wanted.is_empty() {
+        return Ok(outputs);
+    }
+    let find = |name: &String| {
+        outputs.iter().find(|(output, _)| output == name).cloned().ok_or_else(|| Error::UnknownOutput {
+            function: served.name.clone(),
+            output: name.clone(),
+            known: outputs.iter().map(|(output, _)| output.clone()).collect(),
+        })
+    };
+    wanted.iter().map(find).collect()
+}

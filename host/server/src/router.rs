@@ -1,0 +1,95 @@
+//! Which part of the server answers a request, by its path, and what holds for
+//! all of them: tokens, pages of other origins, ids.
+
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::app::Server;
+use crate::body::Body;
+use crate::context::{ID_HEADER, Protocol, RequestContext};
+use crate::error::{Error, ErrorKind, Result};
+use crate::rest;
+
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers one request of HTTP.
+pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Response<Body> {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut response = match RequestContext::new(Protocol::Rest, request.headers()) {
+        Ok(context) => {
+            let answered = route(&server, &context, request).await;
+            let mut response = answered.unwrap_or_else(|error| refusal(&error));
+            if let Ok(id) = HeaderValue::try_from(context.id.to_string()) {
+                response.headers_mut().insert(ID_HEADER, id);
+            }
+            response
+        }
+        Err(error) => refusal(&error),
+    };
+    if is_http1 && !server.is_ready() {
+        // The client then opens its next connection somewhere else, and no
+        // request is under way when this one closes.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn route(
+    server: &Arc<Server>,
+    context: &RequestContext,
+    request: Request<Incoming>,
+) -> Result<Response<Body>> {
+    let path = request.uri().path();
+    if path == "/v2" || path.starts_with("/v2/") {
+        return rest::answer(server, context, request).await;
+    }
+    Err(Error::NoSuchPath { path: path.to_owned() })
+}
+
+/// A response with a JSON text.
+pub(crate) fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// An error as the protocol tells it: `{"error": WORDS}`.
+pub(crate) fn refusal(error: &Error) -> Response<Body> {
+    let kind = error.kind();
+    let text = serde_json::json!({ "error": error.to_string() }).to_string();
+    let mut response = json(kind.http_status(), text);
+    let headers = response.headers_mut();
+    if kind.is_worth_a_retry() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Error::Method { allowed, .. } = error {
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if kind == ErrorKind::Unauthorized {
+        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Refuses a request whose method is not `allowed`.
+///
+/// # Errors
+/// [`Error::Method`].
+pub(crate) fn expect_method(
+    request: &Request<Incoming>,
+    method: &Method,
+    allowed: &'static str,
+) -> Result<()> {
+    if request.method() == method {
+        return Ok(());
+    }
+    Err(Error::Method {
+        path: request.uri().path().to_owned(),
+        method: request.method().to_string(),
+        allowed,
+    })
+}
