@@ -23,6 +23,9 @@ pub(crate) const ONNXRUNTIME_VARIABLE: &str = "SAMARA_ONNXRUNTIME";
 /// Calls that may wait for a compute thread; one-shot commands make few.
 const QUEUE: usize = 64;
 
+/// The same for a server, whose gates let in fewer.
+const SERVING_QUEUE: usize = 8192;
+
 /// A smaller model computes for less time than a second thread takes to start.
 const SMALL_MODEL: usize = 1 << 20;
 
@@ -101,11 +104,27 @@ pub(crate) fn precompile<'b>(
     Ok(())
 }
 
+/// A host for many functions that stay: `instances` sandboxes at a time, and
+/// models on `threads` threads, one per core where it is not said.
+///
+/// # Errors
+/// When the machine has no room for them.
+pub(crate) fn serving_host(settings: &Settings, instances: u32, threads: Option<usize>) -> Result<Host> {
+    let compute = Compute::new(threads.unwrap_or_else(self::threads), SERVING_QUEUE);
+    let models = Pool::new(backends(settings, Preference::Throughput), Arc::new(compute));
+    let code_cache = settings.store.as_ref().map(Store::code);
+    Ok(Host::new(HostOptions { code_cache, models: Arc::new(models), instances })?)
+}
+
 /// The backends of this build, ready for one run.
 pub(crate) fn registry(settings: &Settings) -> BackendRegistry {
+    backends(settings, Preference::Startup)
+}
+
+fn backends(settings: &Settings, prefer: Preference) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
-        prefer: Preference::Startup,
+        prefer,
         ..RegistryOptions::default()
     })
 }
@@ -172,7 +191,8 @@ pub(crate) fn threads_for(bytes: usize) -> usize {
     }
 }
 
-fn threads() -> usize {
+/// The cores that this process may use.
+pub(crate) fn threads() -> usize {
     // Asking the system reads a dozen files on Linux.
     static THREADS: OnceLock<usize> = OnceLock::new();
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))

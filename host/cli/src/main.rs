@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Build(args) => commands::build::run(&args, &printer),
         Command::Compile(args) => commands::compile::run(&args, &settings, &printer),
         Command::Run(args) => commands::run::run(&args, &settings, &printer),
+        Command::Serve(args) => commands::serve::run(&args, &settings, &printer),
         Command::Test(args) => commands::test::run(&args, &settings, &printer),
         Command::Inspect(args) => commands::inspect::run(&args, &settings, &printer),
         Command::Pack(args) => commands::pack::run(&args, &settings, &printer),

@@ -6,7 +6,7 @@ use crate::args::{Color, Format, GlobalArgs};
 use crate::store::Store;
 
 /// The settings of this process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub format: Format,
     pub verbosity: Verbosity,

@@ -1,6 +1,7 @@
 //! The command line as types. What a flag does is said here, once.
 
 mod images;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use crate::input::InputArg;
 
 pub(crate) use images::*;
+pub(crate) use serve::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     /// Run a function, a component or a model once
     Run(Box<RunArgs>),
+    /// Serve functions over HTTP and gRPC
+    Serve(Box<ServeArgs>),
     /// Run the tests of a function
     Test(TestArgs),
     /// Show what a function, component or model takes, gives and needs
@@ -276,7 +280,7 @@ fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-fn parse_directory(text: &str) -> Result<DirectoryArg, String> {
+pub(crate) fn parse_directory(text: &str) -> Result<DirectoryArg, String> {
     let form = "write `HOST::GUEST` or `HOST::GUEST:rw`, e.g. `./data::/data`";
     let (host, guest) = text.split_once("::").ok_or(form)?;
     let (guest, writable) = match guest.strip_suffix(":rw") {
@@ -289,7 +293,7 @@ fn parse_directory(text: &str) -> Result<DirectoryArg, String> {
     Ok(DirectoryArg { host: host.into(), guest: guest.to_owned(), writable })
 }
 
-fn parse_variable(text: &str) -> Result<(String, Option<String>), String> {
+pub(crate) fn parse_variable(text: &str) -> Result<(String, Option<String>), String> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, None),

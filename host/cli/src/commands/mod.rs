@@ -19,6 +19,7 @@ pub(crate) mod rm;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod store;
 pub(crate) mod test;

@@ -36,6 +36,8 @@ pub struct Manifest {
     pub stages: Vec<Stage>,
     pub limits: Limits,
     pub capabilities: Capabilities,
+    /// Per output, the words for its indices: what a classifier's numbers mean.
+    pub labels: BTreeMap<String, Vec<String>>,
     pub tests: Vec<TestCase>,
 }
 
@@ -45,6 +47,8 @@ pub struct Function {
     pub name: String,
     /// A semantic version; `0.1.0` where the manifest is silent.
     pub version: String,
+    /// One line for people.
+    pub description: Option<String>,
     /// Inside the function's folder. `None`: the function is its stages, or its
     /// only model.
     pub component: Option<PathBuf>,

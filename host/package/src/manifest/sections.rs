@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Manifest> {
     let source = Source { text, path };
     let document = source.parse()?;
     let root = Section::root(source, &document, "the manifest");
-    root.check_keys(&["function", "build", "model", "stage", "limits", "capabilities", "test"])?;
+    root.check_keys(&["function", "build", "model", "stage", "limits", "capabilities", "labels", "test"])?;
     let models = models(&root)?;
     let manifest = Manifest {
         function: function(
@@ -37,6 +37,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Manifest> {
         capabilities: root
             .section("capabilities", "`[capabilities]`")?
             .map_or(Ok(Capabilities::default()), |section| capabilities(&section))?,
+        labels: labels(&root)?,
         tests: tests(&root)?,
         models,
     };
@@ -45,13 +46,14 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Manifest> {
 }
 
 fn function(section: &Section<'_>) -> Result<Function> {
-    section.check_keys(&["name", "version", "component", "reuse"])?;
+    section.check_keys(&["name", "version", "description", "component", "reuse"])?;
     Ok(Function {
         name: section.need("name", "what the function is called")?.parsed(parse_function_name)?,
         version: match section.get("version") {
             Some(entry) => entry.parsed(version)?,
             None => DEFAULT_VERSION.to_owned(),
         },
+        description: section.get("description").map(|entry| entry.text()).transpose()?.map(str::to_owned),
         component: section.get("component").map(|entry| entry.parsed(path_inside)).transpose()?,
         reuse: section.section("reuse", "`[function] reuse`")?.map(|section| reuse(&section)).transpose()?,
     })
@@ -66,6 +68,14 @@ fn build(section: &Section<'_>) -> Result<Build> {
     section.check_keys(&["command"])?;
     let command = section.need("command", "what builds the function's components")?;
     Ok(Build { command: command.text()?.to_owned() })
+}
+
+fn labels(root: &Section<'_>) -> Result<BTreeMap<String, Vec<String>>> {
+    let Some(section) = root.section("labels", "`[labels]`")? else { return Ok(BTreeMap::new()) };
+    let word = |entry: &Entry<'_>| entry.string().map(str::to_owned);
+    let words =
+        |entry: Entry<'_>| Ok((entry.key.clone(), entry.items()?.iter().map(word).collect::<Result<_>>()?));
+    section.entries().into_iter().map(words).collect()
 }
 
 fn models(root: &Section<'_>) -> Result<BTreeMap<String, Model>> {

@@ -316,3 +316,14 @@ fn a_manifest_of_somebody_else_steers_no_terminal() {
     let message = refusal_after(ErrorKind::UnknownKey, text);
     assert!(message.contains("`\\u{1b}[2Jx hint: \\u{202e}do`"), "{message}");
 }
+
+#[test]
+fn outputs_may_have_words_for_their_indices() {
+    let text = "[function]\nname = \"f\"\ndescription = \"What it is for\"\n[labels]\ny = [\"cat\", \"dog\"]\n[model.f]\npath = \"f.onnx\"\n";
+    let manifest = Manifest::parse(text, Path::new("samara.toml")).unwrap();
+    assert_eq!(manifest.function.description.as_deref(), Some("What it is for"));
+    assert_eq!(manifest.labels["y"], ["cat", "dog"]);
+    let wrong = text.replace("[\"cat\", \"dog\"]", "\"cat\"");
+    let error = Manifest::parse(&wrong, Path::new("samara.toml")).unwrap_err().to_string();
+    assert!(error.contains("`y` must be an array"), "{error}");
+}

@@ -154,12 +154,15 @@ impl Running {
         self.server.summary()
     }
 
-    /// Ends: not ready first, then no more connections, then what runs is
-    /// finished, in the time that the settings give.
-    pub async fn drain(mut self) -> Drained {
+    /// Ends: not ready first, for as long as the settings say where balancers
+    /// are to notice, then no more connections, then what runs is finished, in
+    /// the time that the settings give.
+    pub async fn drain(mut self, balancers_notice: bool) -> Drained {
         let drain = self.server.config().drain.clone();
         self.enter(Phase::Leaving);
-        tokio::time::sleep(drain.delay).await;
+        if balancers_notice {
+            tokio::time::sleep(drain.delay).await;
+        }
         self.enter(Phase::Closing);
         let all_closed = self.connections.recv();
         let is_complete = tokio::time::timeout(drain.timeout, all_closed).await.is_ok();

@@ -1,0 +1,173 @@
+//! `samara serve`: a server, from its settings to its end.
+
+mod file;
+mod source;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use samara_server::{App, Parts, Running, Summary};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use self::file::Plan;
+use self::source::CommandLineSource;
+use crate::args::ServeArgs;
+use crate::compose;
+use crate::error::Outcome;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
+    let plan = file::plan(args)?;
+    let runtime = runtime()?;
+    let source = CommandLineSource {
+        settings: settings.clone(),
+        printer: Printer::new(settings),
+        registry: args.registry.clone(),
+        place: args.place.clone(),
+        grants: args.grants.clone(),
+        models: args.models.clone(),
+    };
+    let host = compose::serving_host(settings, plan.instances, plan.threads)?;
+    let outcome = runtime.block_on(serve(args, plan, Parts { host, source: Arc::new(source) }, printer))?;
+    // What did not end in time is not waited for.
+    runtime.shutdown_background();
+    Ok(outcome)
+}
+
+async fn serve(args: &ServeArgs, plan: Plan, parts: Parts, printer: &Printer) -> Result<Outcome> {
+    // A port that is taken is told before models are loaded for minutes.
+    let listeners = listen(&plan.listen).await?;
+    let is_tls = plan.config.tls.is_some();
+    let mut signals = Signals::new()?;
+    let app = {
+        let _spinner = printer.spinner("loading");
+        tokio::select! {
+            app = App::build(plan.config, parts) => app?,
+            _ = signals.stop() => return Ok(Outcome::Done),
+        }
+    };
+    let running = app.spawn(listeners)?;
+    tell(&running, is_tls, printer);
+    let told = loop {
+        match signals.next().await {
+            Told::Reload => reload(args, &running, printer).await,
+            told => break told,
+        }
+    };
+    printer.step("Stopping", "finishing the requests that run; once more stops at once");
+    let drained = tokio::select! {
+        drained = running.drain(told == Told::Stop) => drained.is_complete,
+        _ = signals.stop() => false,
+    };
+    if !drained {
+        printer.warn("requests that were still running were given up");
+    }
+    Ok(Outcome::Done)
+}
+
+async fn listen(addresses: &[String]) -> Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on `{address}`\nhint: name another place, e.g. `--listen 127.0.0.1:0` for any free port")
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn tell(running: &Running, is_tls: bool, printer: &Printer) {
+    for Summary { name, version, route, digest } in running.summary() {
+        let digest =
+            digest.map(|digest| format!(" {}", digest.get(..19).unwrap_or(&digest))).unwrap_or_default();
+        let route = route.map(|route| format!(" at {route}")).unwrap_or_default();
+        printer.step("Serving", format_args!("{name} {version}{digest}{route}"));
+    }
+    let scheme = if is_tls { "https" } else { "http" };
+    for address in running.addresses() {
+        printer.step("Listening", format_args!("{scheme}://{address}"));
+    }
+}
+
+async fn reload(args: &ServeArgs, running: &Running, printer: &Printer) {
+    let reloaded = match file::plan(args) {
+        Ok(plan) => running.reload(plan.config).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match reloaded {
+        Ok(()) => printer.step("Reloaded", format_args!("{} functions", running.summary().len())),
+        Err(error) => {
+            printer.error(&error);
+            printer.warn("nothing was changed");
+        }
+    }
+}
+
+/// Two threads at least: one that answers while another one starts a guest.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(compose::threads().max(2))
+        .thread_name("samara-serve")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// What the system tells a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// By an orchestrator: balancers are to see it first.
+    Stop,
+    /// By a person, who waits.
+    Interrupt,
+    Reload,
+}
+
+/// The signals that are listened for.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, hang_up: listen(SignalKind::hangup())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = tokio::signal::ctrl_c() => Told::Interrupt,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> Told {
+        let _ = tokio::signal::ctrl_c().await;
+        Told::Interrupt
+    }
+
+    /// Waits until it is told to end.
+    async fn stop(&mut self) -> Told {
+        loop {
+            match self.next().await {
+                Told::Reload => {}
+                told => return told,
+            }
+        }
+    }
+}
