@@ -17,6 +17,7 @@ use crate::context::{Cancellation, RunContext};
 use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::signature::Signature;
+use crate::target::Target;
 use crate::tensor::{NamedTensor, Tensor};
 
 /// Loads models and keeps them for as long as somebody holds them.
@@ -166,6 +167,11 @@ impl ResidentModel {
     /// The backend that loaded it.
     pub fn backend(&self) -> &'static str {
         self.backend
+    }
+
+    /// Where it was asked to run.
+    pub fn target(&self) -> Target {
+        self.key.options.target
     }
 
     pub fn identity(&self) -> &str {

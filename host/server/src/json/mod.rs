@@ -13,4 +13,4 @@ mod response;
 
 pub use data::{DataProblem, Values, parse_values};
 pub use request::{Error, Request, parse_request, parse_tensors};
-pub use response::{Parameters, Response};
+pub use response::{Inputs, Parameters, Response};

@@ -41,6 +41,22 @@ impl Serialize for Response<'_> {
     }
 }
 
+/// A request that asks for all outputs of these inputs.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    pub inputs: &'a [NamedTensor],
+}
+
+impl Serialize for Inputs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        let inputs: Vec<Output<'_>> =
+            self.inputs.iter().map(|(name, tensor)| Output { name, tensor }).collect();
+        map.serialize_entry("inputs", &inputs)?;
+        map.end()
+    }
+}
+
 struct Output<'a> {
     name: &'a str,
     tensor: &'a Tensor,
