@@ -88,6 +88,14 @@ pub enum Error {
     Limit { function: String, what: &'static str, limit: String, key: &'static str, stderr: String },
     #[error("`{function}` called exit({code}) instead of returning{}", stderr_tail(stderr))]
     Exited { function: String, code: i32, stderr: String },
+    #[error("the request to `{function}` is none that it can be given: {reason}")]
+    BadRequest { function: String, reason: String },
+    #[error("`{function}` ended without an answer{}", stderr_tail(stderr))]
+    NoAnswer { function: String, stderr: String },
+    #[error("`{function}` stalled: no part of its response nor of its request moved for {limit:?}")]
+    Stalled { function: String, limit: Duration },
+    #[error("`{function}` broke off its response: {reason}")]
+    BrokenResponse { function: String, reason: String },
     #[error("all {instances} sandboxes are in use; try again later")]
     Overloaded { instances: u32 },
 
@@ -109,10 +117,14 @@ impl Error {
             Error::Directory { .. } => ErrorKind::NotFound,
             Error::NoStages { .. } | Error::Pipeline { .. } => ErrorKind::InvalidPipeline,
             Error::WrongKind { .. } => ErrorKind::Unsupported,
-            Error::Input(_) => ErrorKind::InvalidInput,
-            Error::Output { .. } | Error::Trap { .. } | Error::Exited { .. } => ErrorKind::FunctionFailed,
+            Error::Input(_) | Error::BadRequest { .. } => ErrorKind::InvalidInput,
+            Error::Output { .. }
+            | Error::Trap { .. }
+            | Error::Exited { .. }
+            | Error::NoAnswer { .. }
+            | Error::BrokenResponse { .. } => ErrorKind::FunctionFailed,
             Error::Answered { kind, .. } => *kind,
-            Error::Timeout { .. } => ErrorKind::Timeout,
+            Error::Timeout { .. } | Error::Stalled { .. } => ErrorKind::Timeout,
             Error::Limit { .. } => ErrorKind::TooLarge,
             Error::Overloaded { .. } => ErrorKind::Overloaded,
             Error::Model(error) => model_kind(error.kind()),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use samara_nn::{Choice, LoadOptions, ModelSource, NamedTensor, ResidentModel, Si
 use tokio::task::JoinHandle;
 use wasmtime::component::Component;
 
+use crate::call::{Call, CallOptions};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::Host;
@@ -19,7 +21,9 @@ use crate::output::GuestOutput;
 use crate::pipeline::{self, Face, Wiring};
 use crate::report::{CallReport, LoadReport};
 use crate::reuse::Reuse;
+use crate::serve::ResponseBody;
 use crate::stage::{Body, Entry, Linked, Stage, link};
+use crate::voice::Speaker;
 
 /// What a function is made of.
 #[derive(Debug, Clone)]
@@ -51,13 +55,6 @@ pub struct ModelRequest {
     pub options: LoadOptions,
 }
 
-/// How one call is to be made.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CallOptions {
-    /// The caller's own patience; the function's deadline holds beside it.
-    pub deadline: Option<Duration>,
-}
-
 /// What a call gave.
 #[derive(Debug)]
 pub struct Outcome {
@@ -78,6 +75,7 @@ struct Inner {
     limits: Limits,
     shape: Shape,
     models: Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    created: Arc<AtomicU64>,
     report: LoadReport,
 }
 
@@ -107,7 +105,8 @@ impl Function {
         let loading = start_loading(host, &source.models);
         let compiled = compile(host, &source, &mut report).await;
         let models = Arc::new(finish_loading(loading, &mut report).await?);
-        let loader = Loader { host, source: &source, models: &models };
+        let created = Arc::default();
+        let loader = Loader { host, source: &source, models: &models, created: &created };
         let shape = loader.shape(compiled?).await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -116,6 +115,7 @@ impl Function {
                 name: source.name,
                 shape,
                 models,
+                created,
                 report,
             }),
         })
@@ -157,18 +157,57 @@ impl Function {
     /// [`Error::Input`] before anything runs; otherwise what ended the call,
     /// which harms no other call.
     pub async fn infer(&self, inputs: Vec<NamedTensor>, options: CallOptions) -> Result<Outcome> {
-        let started = Instant::now();
+        let call = Call::begin(options, &self.inner.limits);
         let Shape::Stages(stages) = &self.inner.shape else {
             return Err(self.wrong_kind("called with tensors"));
         };
         let inputs = stages.signature.conform_inputs(inputs)?;
-        let patience =
-            options.deadline.map_or(self.inner.limits.deadline, |own| own.min(self.inner.limits.deadline));
-        let deadline = Deadline { at: started + patience, given: patience };
         let mut report = CallReport::default();
-        let outputs = stages.run(&self.inner.host, inputs, deadline, &mut report).await?;
-        report.total = started.elapsed();
+        let outputs = stages.run(&self.inner.host, inputs, &call, &mut report).await?;
+        report.total = call.started.elapsed();
         Ok(Outcome { outputs, report })
+    }
+
+    /// Lets an HTTP function answer one request, in an instance of its own.
+    /// Needs a tokio runtime with time enabled. Returns as soon as the guest
+    /// has set the head of its response; the bodies stream from there on, in
+    /// both directions. Dropping the future, or the response's body before its
+    /// end, stops the guest and frees the instance.
+    ///
+    /// The deadline bounds the time until the head. From then on the function's
+    /// own deadline is the longest that neither body may move: it begins anew
+    /// with every piece that the guest takes of the request's body or the
+    /// caller of the response's, and after the last one the guest has that long
+    /// to finish what it does besides.
+    ///
+    /// The guest sees the URI's scheme (`http` where there is none), the
+    /// authority of the URI or of the header `host`, and no header that speaks
+    /// of the connection. Its `traceparent` is that of the options, if they
+    /// have one.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] before anything runs; [`Error::Overloaded`];
+    /// otherwise what ended the guest before there was a head. What ends it
+    /// later ends the response's body with an error.
+    pub async fn handle<B>(
+        &self,
+        request: http::Request<B>,
+        options: CallOptions,
+    ) -> Result<http::Response<ResponseBody>>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let call = Call::begin(options, &self.inner.limits);
+        match &self.inner.shape {
+            Shape::Entry(Entry::Http(function)) => function.handle(&self.inner.host, request, call).await,
+            _ => Err(self.wrong_kind("asked over HTTP")),
+        }
+    }
+
+    /// Instances that its calls have created so far.
+    pub fn instances_created(&self) -> u64 {
+        self.inner.created.load(Ordering::Relaxed)
     }
 
     /// Runs a command with the process's own standard streams and gives its
@@ -194,12 +233,12 @@ impl Stages {
         &self,
         host: &Host,
         inputs: Vec<Tensor>,
-        deadline: Deadline,
+        call: &Call,
         report: &mut CallReport,
     ) -> Result<Vec<NamedTensor>> {
         // One stage alone needs no names in between.
         if let [only] = self.stages.as_slice() {
-            let (outputs, stage) = only.call(host, inputs, deadline).await?;
+            let (outputs, stage) = only.call(host, inputs, call).await?;
             report.stages.push(stage);
             return Ok(self.signature.name_outputs(outputs));
         }
@@ -207,7 +246,7 @@ impl Stages {
             self.signature.inputs.iter().map(|spec| spec.name.as_str()).zip(inputs).collect();
         for (stage, wiring) in self.stages.iter().zip(&self.wirings) {
             let inputs = stage.take_inputs(wiring, &flowing)?;
-            let (outputs, stage_report) = stage.call(host, inputs, deadline).await?;
+            let (outputs, stage_report) = stage.call(host, inputs, call).await?;
             report.stages.push(stage_report);
             flowing.extend(wiring.outputs.iter().map(String::as_str).zip(outputs));
         }
@@ -227,13 +266,6 @@ impl std::fmt::Debug for Function {
             .field("kind", &self.kind())
             .finish_non_exhaustive()
     }
-}
-
-/// When a call must end, and how long it was given.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
-    pub(crate) at: Instant,
-    pub(crate) given: Duration,
 }
 
 /// A model that is being loaded: its name, and what comes of it and how long it
@@ -304,6 +336,7 @@ struct Loader<'a> {
     host: &'a Host,
     source: &'a FunctionSource,
     models: &'a Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    created: &'a Arc<AtomicU64>,
 }
 
 impl Loader<'_> {
@@ -374,7 +407,12 @@ impl Loader<'_> {
             grants: Arc::new(self.source.grants.clone()),
             models: Arc::clone(self.models),
             pool: Arc::clone(self.host.models()),
-            output: self.source.output.clone(),
+            speaker: Arc::new(Speaker {
+                function: self.source.name.clone(),
+                stage: stage.to_owned(),
+                output: self.source.output.clone(),
+            }),
+            created: Arc::clone(self.created),
         }
     }
 }

@@ -72,6 +72,12 @@ impl Host {
         &self.shared.models
     }
 
+    /// Sandboxes that exist now: those that serve a call, and those that are
+    /// kept for the next.
+    pub fn instances_in_use(&self) -> u64 {
+        self.engine().pooling_allocator_metrics().map_or(0, |metrics| metrics.component_instances())
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.shared.engine
     }
@@ -84,7 +90,8 @@ impl Host {
         self.shared.cache.as_ref()
     }
 
-    pub(crate) fn instances(&self) -> u32 {
+    /// Sandboxes that may exist at a time.
+    pub fn instances(&self) -> u32 {
         self.shared.instances
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use samara_nn::{Cancellation, Pool, ResidentModel, RunContext};
@@ -11,11 +12,14 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::Host;
 use crate::limits::{Limits, Meter, Refused, format_bytes};
-use crate::output::{GuestOutput, GuestStream};
+use crate::output::GuestOutput;
+use crate::serve::Clock;
+use crate::voice::{Speaker, Voice};
 use crate::wasi::http::HttpPolicy;
 use crate::wasi::nn::{NnState, TensorQuota};
 
@@ -30,8 +34,15 @@ pub(crate) struct InstanceState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     http_policy: HttpPolicy,
-    stderr: GuestStream,
-    deadline: Instant,
+    pub(crate) voice: Voice,
+    time: Time,
+}
+
+/// When a guest's time is up.
+enum Time {
+    At(Instant),
+    /// It moves on while bodies stream.
+    Clock(Arc<Clock>),
 }
 
 /// All that the instances of a function have in common.
@@ -42,7 +53,9 @@ pub(crate) struct Terms {
     pub(crate) grants: Arc<Grants>,
     pub(crate) models: Arc<BTreeMap<String, Arc<ResidentModel>>>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) output: GuestOutput,
+    pub(crate) speaker: Arc<Speaker>,
+    /// Instances that calls of the whole function have created.
+    pub(crate) created: Arc<AtomicU64>,
 }
 
 /// Raised inside a guest whose time is up.
@@ -51,27 +64,38 @@ pub(crate) struct Terms {
 struct DeadlinePassed;
 
 impl Terms {
+    /// Counts an instance that was created for a call.
+    pub(crate) fn count_instance(&self) {
+        self.created.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A store for one function instance: no arguments, no standard input, both
     /// output streams to where the function's output goes.
     pub(crate) fn store(&self, host: &Host) -> Result<Store<InstanceState>> {
-        let stderr = GuestStream::new(self.output.clone());
+        let voice = Voice::new(Arc::clone(&self.speaker));
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(stderr.clone()).stderr(stderr.clone());
-        self.store_with(host, wasi, stderr)
+        wasi.stdout(voice.stdout()).stderr(voice.stderr());
+        self.store_with(host, wasi, voice)
     }
 
     /// A store for a command: its arguments, and the process's own streams.
     pub(crate) fn command_store(&self, host: &Host, arguments: &[String]) -> Result<Store<InstanceState>> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdio().arg(&self.function).args(arguments);
-        self.store_with(host, wasi, GuestStream::new(GuestOutput::Discard))
+        // What a command logs stands beside what it prints.
+        let speaker = Speaker {
+            function: self.speaker.function.clone(),
+            stage: self.speaker.stage.clone(),
+            output: GuestOutput::Stderr,
+        };
+        self.store_with(host, wasi, Voice::new(Arc::new(speaker)))
     }
 
     fn store_with(
         &self,
         host: &Host,
         mut wasi: WasiCtxBuilder,
-        stderr: GuestStream,
+        voice: Voice,
     ) -> Result<Store<InstanceState>> {
         wasi.socket_addr_check(|_, _| Box::pin(async { false })).allow_ip_name_lookup(false);
         self.grants.apply(&mut wasi)?;
@@ -85,16 +109,17 @@ impl Terms {
                 pool: Arc::clone(&self.pool),
                 context: RunContext::default(),
                 runs: Vec::new(),
+                call_began: Instant::now(),
             },
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            http_policy: HttpPolicy(Arc::clone(&self.grants)),
-            stderr,
-            deadline: Instant::now() + self.limits.deadline,
+            http_policy: HttpPolicy { grants: Arc::clone(&self.grants), traceparent: None },
+            voice,
+            time: Time::At(Instant::now() + self.limits.deadline),
         };
         let mut store = Store::new(host.engine(), state);
         store.limiter(|state| &mut state.meter);
-        store.epoch_deadline_callback(|store| match Instant::now() < store.data().deadline {
+        store.epoch_deadline_callback(|store| match Instant::now() < store.data().until() {
             true => Ok(UpdateDeadline::Yield(1)),
             false => Err(wasmtime::Error::new(DeadlinePassed)),
         });
@@ -111,7 +136,7 @@ impl Terms {
         given: Duration,
     ) -> Error {
         let function = self.function.clone();
-        let stderr = state.stderr.last_words();
+        let stderr = state.voice.last_words();
         if let Some(&I32Exit(code)) = error.downcast_ref::<I32Exit>() {
             return Error::Exited { function, code, stderr };
         }
@@ -145,10 +170,31 @@ impl Terms {
 
 impl InstanceState {
     /// Sets the instance up for one call.
-    pub(crate) fn begin(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        self.nn.context = RunContext { deadline: Some(deadline), cancellation: Cancellation::default() };
+    pub(crate) fn begin(&mut self, call: &Call) {
+        self.time = Time::At(call.deadline.at);
+        self.nn.context =
+            RunContext { deadline: Some(call.deadline.at), cancellation: Cancellation::default() };
         self.nn.runs.clear();
+        self.nn.call_began = call.started;
+        self.voice.begin(call.request_id.clone());
+        self.http_policy.traceparent.clone_from(&call.traceparent);
+    }
+
+    /// From here on, a clock says when its time is up.
+    pub(crate) fn follow(&mut self, clock: Arc<Clock>) {
+        self.time = Time::Clock(clock);
+    }
+
+    /// The circumstances of a model run that begins now.
+    pub(crate) fn run_context(&self) -> RunContext {
+        RunContext { deadline: Some(self.until()), ..self.nn.context.clone() }
+    }
+
+    fn until(&self) -> Instant {
+        match &self.time {
+            Time::At(at) => *at,
+            Time::Clock(clock) => clock.until(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! `wasmtime::Config`.
 
 mod cache;
+mod call;
 mod config;
 mod description;
 mod digest;
@@ -25,18 +26,22 @@ mod output;
 mod pipeline;
 mod report;
 mod reuse;
+mod serve;
 mod stage;
 mod ticker;
+mod voice;
 mod wasi;
 
+pub use call::CallOptions;
 pub use digest::sha256;
 pub use error::{Error, ErrorKind, Result};
 pub use forward::{ForwardError, component_for_model};
-pub use function::{CallOptions, Function, FunctionSource, ModelRequest, Outcome, StageSource};
+pub use function::{Function, FunctionSource, ModelRequest, Outcome, StageSource};
 pub use grants::{DirectoryGrant, Grants};
 pub use host::{Host, HostOptions};
 pub use kind::{Kind, Wasi};
 pub use limits::Limits;
-pub use output::{GuestOutput, Listener};
+pub use output::{GuestLine, GuestOutput, Level, LineSource, Listener};
 pub use report::{CallReport, Compiled, LoadReport, ModelRun, StageReport};
 pub use reuse::Reuse;
+pub use serve::{Ended, ResponseBody};

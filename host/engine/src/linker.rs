@@ -7,9 +7,9 @@ use wasmtime::component::{Component, Linker};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::instance::InstanceState;
-use crate::wasi::nn;
+use crate::wasi::{logging, nn};
 
-/// Links WASI 0.2 and 0.3, their HTTP and `wasi:nn`.
+/// Links WASI 0.2 and 0.3, their HTTP, `wasi:nn` and `wasi:logging`.
 pub(crate) fn build(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -17,16 +17,18 @@ pub(crate) fn build(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> 
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     nn::add_to_linker(&mut linker)?;
+    logging::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
 /// Packages whose interfaces the linker holds, with the versions that link.
-const PROVIDED: [(&str, &[&str]); 9] = [
+const PROVIDED: [(&str, &[&str]); 10] = [
     ("wasi:cli", WASI_VERSIONS),
     ("wasi:clocks", WASI_VERSIONS),
     ("wasi:filesystem", WASI_VERSIONS),
     ("wasi:http", WASI_VERSIONS),
     ("wasi:io", WASI_VERSIONS),
+    ("wasi:logging", &[logging::VERSION]),
     ("wasi:random", WASI_VERSIONS),
     ("wasi:sockets", WASI_VERSIONS),
     ("wasi:nn", &[nn::VERSION]),
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(complaint("wasi:io/streams@0.2.6"), None);
         assert_eq!(complaint("wasi:cli/run@0.3.0"), None);
         assert_eq!(complaint("wasi:nn/tensor@0.2.0-rc-2024-10-28"), None);
+        assert_eq!(complaint("wasi:logging/logging@0.1.0-draft"), None);
         let other = complaint("wasi:nn/tensor@0.2.0-rc-2024-06-25").unwrap();
         assert!(other.contains("0.2.0-rc-2024-10-28"), "{other}");
         assert!(complaint("acme:db/query@1.0.0").unwrap().contains("compose"));

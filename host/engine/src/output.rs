@@ -1,143 +1,81 @@
-//! Where a guest's standard output and error go, and its last words.
+//! Where the words of a guest go: what it prints, and what it logs.
 
-use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use std::sync::Arc;
 
 /// Where a function's own output goes. A command's goes to the process's own
 /// streams.
 #[derive(Clone, Default)]
 pub enum GuestOutput {
     Discard,
-    /// Both streams to the process's standard error: standard output is for
+    /// Everything to the process's standard error: standard output is for
     /// answers.
     #[default]
     Stderr,
-    /// Both streams to a callback, in the pieces that the guest writes.
-    Callback(Listener),
+    /// Line by line to a listener.
+    Listener(Listener),
 }
 
-/// Hears what a guest writes.
-pub type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
+/// Hears what guests say, on the thread that runs them: it must be quick.
+pub type Listener = Arc<dyn Fn(&GuestLine<'_>) + Send + Sync>;
+
+/// A line that a guest printed, or a message that it logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestLine<'a> {
+    pub function: &'a str,
+    /// The stage that said it; in a function of one stage, that one.
+    pub stage: &'a str,
+    pub source: LineSource<'a>,
+    /// As in [`CallOptions`](crate::CallOptions).
+    pub request_id: Option<&'a str>,
+    /// Without the line's end. A line longer than 8 KiB comes in pieces, and
+    /// what is no UTF-8 is replaced.
+    pub text: &'a str,
+}
+
+/// How a guest said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineSource<'a> {
+    Stdout,
+    Stderr,
+    /// Through `wasi:logging`. `context` names the part of the guest that
+    /// speaks, and may be empty.
+    Log {
+        level: Level,
+        context: &'a str,
+    },
+}
+
+/// The levels of `wasi:logging`, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Critical,
+}
+
+impl Level {
+    /// Its name, as `wasi:logging` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+            Level::Critical => "critical",
+        }
+    }
+}
 
 impl std::fmt::Debug for GuestOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             GuestOutput::Discard => "Discard",
             GuestOutput::Stderr => "Stderr",
-            GuestOutput::Callback(_) => "Callback",
+            GuestOutput::Listener(_) => "Listener",
         })
-    }
-}
-
-/// How much of a guest's last words an error message repeats.
-const TAIL: usize = 1024;
-
-/// A stream that passes on what a guest writes and keeps the end of it.
-#[derive(Clone)]
-pub(crate) struct GuestStream {
-    output: GuestOutput,
-    tail: Arc<Mutex<VecDeque<u8>>>,
-}
-
-impl GuestStream {
-    pub(crate) fn new(output: GuestOutput) -> Self {
-        Self { output, tail: Arc::default() }
-    }
-
-    /// The end of what was written, as text; empty where the user has already
-    /// seen it.
-    pub(crate) fn last_words(&self) -> String {
-        if matches!(self.output, GuestOutput::Stderr) {
-            return String::new();
-        }
-        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(tail.make_contiguous()).into_owned()
-    }
-
-    fn take(&self, bytes: &[u8]) {
-        match &self.output {
-            GuestOutput::Discard => {}
-            GuestOutput::Stderr => {
-                // A closed standard error is no reason to stop a guest.
-                let _ = io::Write::write_all(&mut io::stderr(), bytes);
-            }
-            GuestOutput::Callback(callback) => callback(bytes),
-        }
-        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
-        let surplus = tail.len().saturating_sub(TAIL);
-        tail.drain(..surplus);
-    }
-}
-
-impl IsTerminal for GuestStream {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for GuestStream {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn p2_stream(&self) -> Box<dyn wasmtime_wasi::p2::OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-impl AsyncWrite for GuestStream {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.take(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl wasmtime_wasi::p2::Pollable for GuestStream {
-    async fn ready(&mut self) {}
-}
-
-impl wasmtime_wasi::p2::OutputStream for GuestStream {
-    fn write(&mut self, bytes: bytes::Bytes) -> wasmtime_wasi::p2::StreamResult<()> {
-        self.take(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> wasmtime_wasi::p2::StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> wasmtime_wasi::p2::StreamResult<usize> {
-        Ok(64 << 10)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_end_is_kept() {
-        let stream = GuestStream::new(GuestOutput::Discard);
-        stream.take(&[b'a'; 3 * TAIL]);
-        stream.take(b"end");
-        let tail = stream.last_words();
-        assert_eq!(tail.len(), TAIL);
-        assert!(tail.ends_with("aend"));
     }
 }

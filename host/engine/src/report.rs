@@ -32,7 +32,13 @@ pub struct CallReport {
 #[derive(Debug, Clone, Default)]
 pub struct StageReport {
     pub name: String,
+    /// When it began, from the call's start.
+    pub began: Duration,
     pub total: Duration,
+    /// Part of `total`: until there was an instance; zero for a model.
+    pub instantiation: Duration,
+    /// Whether the instance had served earlier calls.
+    pub reused: bool,
     /// Linear memory of the instance at the end, in bytes; 0 for a model.
     pub guest_memory: u64,
     pub models: Vec<ModelRun>,
@@ -43,8 +49,22 @@ pub struct StageReport {
 pub struct ModelRun {
     pub model: String,
     pub backend: &'static str,
+    /// When it was asked for, from the call's start.
+    pub began: Duration,
     pub queued: Duration,
     pub computed: Duration,
+}
+
+impl StageReport {
+    /// Time in the guest's own code and in what it waits for besides models;
+    /// zero for a model.
+    pub fn guest(&self) -> Duration {
+        if self.guest_memory == 0 {
+            return Duration::ZERO;
+        }
+        let models: Duration = self.models.iter().map(|run| run.queued + run.computed).sum();
+        self.total.saturating_sub(self.instantiation).saturating_sub(models)
+    }
 }
 
 impl CallReport {

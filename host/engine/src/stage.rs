@@ -10,9 +10,9 @@ use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::{I32Exit, p2, p3};
 
+use crate::call::{Call, Deadline};
 use crate::description;
 use crate::error::{Error, Result};
-use crate::function::Deadline;
 use crate::host::Host;
 use crate::instance::{InstanceState, Terms};
 use crate::kind::{Kind, Wasi};
@@ -21,6 +21,7 @@ use crate::linker::check_imports;
 use crate::pipeline::{Face, Wiring};
 use crate::report::{ModelRun, StageReport};
 use crate::reuse::{Idle, Reuse};
+use crate::serve::HttpFunction;
 use crate::wasi::nn::{self, SamaraFunction, SamaraFunctionPre};
 
 /// A deadline for those that were given none.
@@ -45,8 +46,7 @@ pub(crate) enum Body {
 /// A component that is called otherwise than with tensors.
 pub(crate) enum Entry {
     Command(Command),
-    /// Linked and checked; what calls it is a server.
-    Http(Wasi),
+    Http(Arc<HttpFunction>),
 }
 
 /// A component that is run to its end.
@@ -120,15 +120,16 @@ impl Stage {
         &self,
         host: &Host,
         inputs: Vec<Tensor>,
-        deadline: Deadline,
+        call: &Call,
     ) -> Result<(Vec<Tensor>, StageReport)> {
         let started = Instant::now();
-        let mut report = StageReport { name: self.name.clone(), ..StageReport::default() };
+        let began = started.duration_since(call.started);
+        let mut report = StageReport { name: self.name.clone(), began, ..StageReport::default() };
         let outputs = match &self.body {
             Body::Component { pre, signature } => {
-                self.call_component(host, pre, signature, inputs, deadline, &mut report).await?
+                self.call_component(host, pre, signature, inputs, call, &mut report).await?
             }
-            Body::Model(model) => self.call_model(model, inputs, deadline, &mut report).await?,
+            Body::Model(model) => self.call_model(model, inputs, call, &mut report).await?,
         };
         report.total = started.elapsed();
         Ok((outputs, report))
@@ -138,15 +139,17 @@ impl Stage {
         &self,
         model: &Arc<ResidentModel>,
         inputs: Vec<Tensor>,
-        deadline: Deadline,
+        call: &Call,
         report: &mut StageReport,
     ) -> Result<Vec<Tensor>> {
+        let deadline = call.deadline;
         let context = RunContext { deadline: Some(deadline.at), cancellation: Cancellation::default() };
         let answer =
             until(deadline, model.run(inputs, context)).await.ok_or_else(|| self.timeout(deadline))??;
         report.models.push(ModelRun {
             model: model.name().to_owned(),
             backend: answer.backend,
+            began: report.began,
             queued: answer.queued,
             computed: answer.computed,
         });
@@ -159,15 +162,11 @@ impl Stage {
         pre: &SamaraFunctionPre<InstanceState>,
         signature: &Signature,
         inputs: Vec<Tensor>,
-        deadline: Deadline,
+        call: &Call,
         report: &mut StageReport,
     ) -> Result<Vec<Tensor>> {
         let _interruptible = host.interruptible();
-        let mut live = match self.idle.take() {
-            Some(live) => live,
-            None => Live::start(host, pre, &self.terms, deadline).await?,
-        };
-        live.store.data_mut().begin(deadline.at);
+        let (mut live, deadline) = (self.instance(host, pre, call, report).await?, call.deadline);
         let named = signature.inputs.iter().map(|spec| spec.name.clone()).zip(inputs).collect();
         let arguments = nn::lower(&mut live.store.data_mut().table, named)
             .map_err(|error| self.terms.explain(host, &error, live.store.data(), deadline.given))?;
@@ -179,6 +178,7 @@ impl Stage {
         live.calls += 1;
 
         let state = live.store.data_mut();
+        state.voice.end();
         report.models = std::mem::take(&mut state.nn.runs);
         report.guest_memory = state.meter.memory();
         let outputs = match answered {
@@ -190,6 +190,31 @@ impl Stage {
             self.idle.put(live);
         }
         outputs
+    }
+
+    /// An instance that is set up for the call: one that was kept, or a new one.
+    async fn instance(
+        &self,
+        host: &Host,
+        pre: &SamaraFunctionPre<InstanceState>,
+        call: &Call,
+        report: &mut StageReport,
+    ) -> Result<Live> {
+        let kept = self.idle.take();
+        report.reused = kept.is_some();
+        let live = match kept {
+            Some(mut live) => {
+                live.store.data_mut().begin(call);
+                live
+            }
+            None => {
+                let live = Live::start(host, pre, &self.terms, call).await?;
+                self.terms.count_instance();
+                live
+            }
+        };
+        report.instantiation = call.started.elapsed().saturating_sub(report.began);
+        Ok(live)
     }
 
     /// Takes the outputs over from the guest and checks them against the
@@ -240,10 +265,11 @@ impl Live {
         host: &Host,
         pre: &SamaraFunctionPre<InstanceState>,
         terms: &Terms,
-        deadline: Deadline,
+        call: &Call,
     ) -> Result<Self> {
+        let deadline = call.deadline;
         let mut store = terms.store(host)?;
-        store.data_mut().begin(deadline.at);
+        store.data_mut().begin(call);
         let started = until(deadline, pre.instantiate_async(&mut store)).await;
         match started {
             Some(Ok(function)) => Ok(Self { store, function, calls: 0 }),
@@ -270,15 +296,18 @@ pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Res
             Ok(Linked::Stage(Body::Component { pre, signature }))
         }
         Kind::Command(wasi) => Ok(Linked::Entry(Entry::Command(Command { pre, wasi, terms }))),
-        Kind::Http(wasi) => Ok(Linked::Entry(Entry::Http(wasi))),
+        Kind::Http(wasi) => {
+            let function = HttpFunction::new(pre, wasi, terms)?;
+            Ok(Linked::Entry(Entry::Http(Arc::new(function))))
+        }
     }
 }
 
 async fn describe(host: &Host, pre: &SamaraFunctionPre<InstanceState>, terms: &Terms) -> Result<Signature> {
     let _interruptible = host.interruptible();
-    let given = terms.limits.deadline;
-    let deadline = Deadline { at: Instant::now() + given, given };
-    let mut live = Live::start(host, pre, terms, deadline).await?;
+    let call = Call::within(terms.limits.deadline);
+    let (deadline, given) = (call.deadline, call.deadline.given);
+    let mut live = Live::start(host, pre, terms, &call).await?;
     let call = live.function.samara_function_function().call_describe(&mut live.store);
     let described = match until(deadline, call).await {
         Some(Ok(described)) => described,
@@ -293,7 +322,7 @@ impl Entry {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Entry::Command(command) => Kind::Command(command.wasi),
-            Entry::Http(wasi) => Kind::Http(*wasi),
+            Entry::Http(function) => Kind::Http(function.wasi()),
         }
     }
 }
@@ -308,10 +337,10 @@ impl Command {
     ) -> Result<i32> {
         let Self { pre, wasi, terms } = self;
         let _interruptible = host.interruptible();
-        let given = patience.unwrap_or(NEVER);
-        let deadline = Deadline { at: Instant::now() + given, given };
+        let call = Call::within(patience.unwrap_or(NEVER));
+        let (deadline, given) = (call.deadline, call.deadline.given);
         let mut store = terms.command_store(host, arguments)?;
-        store.data_mut().begin(deadline.at);
+        store.data_mut().begin(&call);
         let ran = match wasi {
             Wasi::V0_2 => until(deadline, run_p2(pre, &mut store)).await,
             Wasi::V0_3 => until(deadline, run_p3(pre, &mut store)).await,

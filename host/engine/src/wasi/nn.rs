@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use samara_nn::{
     Choice, Datatype, Error as NnError, ErrorKind, Format, LoadOptions, Mismatch, ModelSource, Pool,
@@ -61,6 +62,7 @@ pub(crate) struct NnState {
     /// The circumstances of the call that is served now.
     pub(crate) context: RunContext,
     pub(crate) runs: Vec<ModelRun>,
+    pub(crate) call_began: Instant,
 }
 
 /// A tensor in the hands of a guest.
@@ -263,13 +265,15 @@ impl inference::HostGraphExecutionContext for InstanceState {
             Ok(tensors) => tensors,
             Err(mismatch) => return self.refuse(NnError::from(mismatch).into()),
         };
-        let answer = match model.infer(tensors, self.nn.context.clone()).await {
+        let began = self.nn.call_began.elapsed();
+        let answer = match model.infer(tensors, self.run_context()).await {
             Ok(answer) => answer,
             Err(error) => return self.refuse(error.into()),
         };
         self.nn.runs.push(ModelRun {
             model: model.name().to_owned(),
             backend: answer.backend,
+            began,
             queued: answer.queued,
             computed: answer.computed,
         });
