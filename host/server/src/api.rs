@@ -104,7 +104,8 @@ async fn test_case(served: Arc<Served>, name: String) -> Result<Response<Body>> 
     let inputs = read
         .map_err(|panic| Error::Internal(format!("reading the test panicked: {panic}")))?
         .map_err(|reason| Error::Internal(format!("the test `{name}` of `{}`: {reason}", served.name)))?;
-    let text = serde_json::to_vec(&Inputs { inputs: &inputs }).map_err(|error| Error::Internal(error.to_string()))?;
+    let text = serde_json::to_vec(&Inputs { inputs: &inputs })
+        .map_err(|error| Error::Internal(error.to_string()))?;
     Ok(json(StatusCode::OK, text))
 }
 

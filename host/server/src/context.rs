@@ -62,6 +62,14 @@ impl RequestId {
         RequestId::Counted(COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The id as text that can be handed on.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        match self {
+            RequestId::Given(id) => Arc::clone(id),
+            RequestId::Counted(_) => self.to_string().into(),
+        }
+    }
+
     /// An id of the client's, if it is one that can be logged and sent back.
     pub(crate) fn given(id: &str) -> Option<Self> {
         let is_sound =

@@ -53,6 +53,9 @@ pub enum Error {
 
     #[error(transparent)]
     Function(#[from] samara_engine::Error),
+    /// In the middle of a response.
+    #[error("`{function}` did not finish its response: {reason}")]
+    Interrupted { function: String, kind: samara_engine::ErrorKind, reason: String },
     #[error("`{function}` cannot be loaded: {reason}")]
     Load { function: String, reason: String },
     #[error("{0}")]
@@ -167,19 +170,18 @@ impl Error {
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::SlowClient { .. } => ErrorKind::SlowClient,
             Error::ClientGone => ErrorKind::Cancelled,
-            Error::Function(error) => function_kind(error),
+            Error::Function(samara_engine::Error::Limit { .. }) => ErrorKind::LimitExceeded,
+            Error::Function(error) => function_kind(error.kind()),
+            Error::Interrupted { kind, .. } => function_kind(*kind),
             Error::Load { .. } => ErrorKind::LoadFailed,
             Error::Internal(_) => ErrorKind::Internal,
         }
     }
 }
 
-fn function_kind(error: &samara_engine::Error) -> ErrorKind {
+fn function_kind(kind: samara_engine::ErrorKind) -> ErrorKind {
     use samara_engine::ErrorKind as Engine;
-    if matches!(error, samara_engine::Error::Limit { .. }) {
-        return ErrorKind::LimitExceeded;
-    }
-    match error.kind() {
+    match kind {
         Engine::InvalidInput => ErrorKind::InvalidInput,
         Engine::NotFound => ErrorKind::NotFound,
         Engine::Unsupported => ErrorKind::Unsupported,

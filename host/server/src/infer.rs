@@ -59,8 +59,11 @@ impl Server {
         let deadline = self.deadline(context, timeout);
         let _all = self.gate.enter(context.received, deadline).await?;
         let _turn = served.gate.enter(context.received, deadline).await?;
-        let options =
-            CallOptions { deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())) };
+        let options = CallOptions {
+            deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())),
+            request_id: Some(context.id.shared()),
+            traceparent: context.traceparent.clone(),
+        };
         let outcome = served.function.infer(inputs, options).await?;
         Ok(Answer {
             served: Arc::clone(served),

@@ -7,12 +7,15 @@
 //! it, calls the function and watches what comes of it. `error.rs` holds the
 //! one table of statuses and codes.
 
+mod api;
 mod app;
 mod body;
 mod config;
 mod context;
 mod error;
 mod functions;
+mod guard;
+mod http_function;
 mod infer;
 pub mod json;
 mod metrics;

@@ -11,7 +11,7 @@ use crate::app::Server;
 use crate::body::Body;
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::rest;
+use crate::{api, guard, http_function, rest};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -20,8 +20,7 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
     let is_http1 = request.version() < Version::HTTP_2;
     let mut response = match RequestContext::new(Protocol::Rest, request.headers()) {
         Ok(context) => {
-            let answered = route(&server, &context, request).await;
-            let mut response = answered.unwrap_or_else(|error| refusal(&error));
+            let mut response = checked(&server, &context, request).await;
             if let Ok(id) = HeaderValue::try_from(context.id.to_string()) {
                 response.headers_mut().insert(ID_HEADER, id);
             }
@@ -37,16 +36,43 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
     response
 }
 
+/// Answers within what holds for pages of other origins.
+async fn checked(
+    server: &Arc<Server>,
+    context: &RequestContext,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let origin = guard::allowed_origin(&server.config(), request.headers());
+    let mut response = match guard::preflight(&request, origin.as_ref()) {
+        Some(allowed) => allowed,
+        None => route(server, context, request).await.unwrap_or_else(|error| refusal(&error)),
+    };
+    if let Some(origin) = origin {
+        guard::let_in(&mut response, origin);
+    }
+    response
+}
+
 async fn route(
     server: &Arc<Server>,
     context: &RequestContext,
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
     let path = request.uri().path();
+    // Probes carry no tokens.
+    if !path.starts_with("/v2/health/") {
+        guard::check_token(&server.config(), request.headers())?;
+    }
     if path == "/v2" || path.starts_with("/v2/") {
         return rest::answer(server, context, request).await;
     }
-    Err(Error::NoSuchPath { path: path.to_owned() })
+    if path.starts_with("/api/") {
+        return api::answer(server, request).await;
+    }
+    match server.functions.by_route(path) {
+        Some(served) => http_function::answer(server, served, context, request).await,
+        None => Err(Error::NoSuchPath { path: path.to_owned() }),
+    }
 }
 
 /// A response with a JSON text.

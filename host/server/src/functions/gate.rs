@@ -1,10 +1,11 @@
 //! Admission: how many requests run, how many may wait, and that the rest is
 //! told so at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Gate {
     /// What is full, in messages.
     what: String,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     running: usize,
     queue: usize,
     waiting: AtomicUsize,
@@ -22,15 +23,15 @@ pub(crate) struct Gate {
 
 /// One request's right to run.
 #[derive(Debug)]
-pub(crate) struct Permit<'g> {
-    _turn: SemaphorePermit<'g>,
+pub(crate) struct Permit {
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Gate {
     /// Room for `running` requests and for `queue` that wait.
     pub(crate) fn new(what: String, running: usize, queue: usize) -> Self {
         let running = running.clamp(1, Semaphore::MAX_PERMITS);
-        Self { what, turns: Semaphore::new(running), running, queue, waiting: AtomicUsize::new(0) }
+        Self { what, turns: Arc::new(Semaphore::new(running)), running, queue, waiting: AtomicUsize::new(0) }
     }
 
     /// Requests that run now.
@@ -48,12 +49,12 @@ impl Gate {
     /// # Errors
     /// [`Error::Busy`] at once when too many wait already; [`Error::Timeout`]
     /// when the turn did not come in time.
-    pub(crate) async fn enter(&self, called: Instant, deadline: Option<Instant>) -> Result<Permit<'_>> {
-        if let Ok(turn) = self.turns.try_acquire() {
+    pub(crate) async fn enter(&self, called: Instant, deadline: Option<Instant>) -> Result<Permit> {
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
             return Ok(Permit { _turn: turn });
         }
         let _waiting = self.wait()?;
-        let turn = self.turns.acquire();
+        let turn = Arc::clone(&self.turns).acquire_owned();
         let turn = match deadline {
             None => turn.await,
             Some(at) => tokio::time::timeout_at(at.into(), turn)
@@ -84,8 +85,6 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::error::ErrorKind;
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 pub use source::{Loadable, ReadInputs, Source, TestCase};
 
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Gate, Permit};
 pub(crate) use served::Served;
 
 use crate::config::{FunctionConfig, ServeLimits};

@@ -1,0 +1,107 @@
+//! HTTP functions: a request goes in as it came, the response comes out as the
+//! guest writes it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use samara_engine::{CallOptions, ResponseBody};
+
+use crate::app::Server;
+use crate::body::Body;
+use crate::context::{Protocol, RequestContext};
+use crate::error::{Error, Result};
+use crate::functions::{Permit, Served};
+
+/// Tells a function below which path it answers.
+const PREFIX_HEADER: &str = "x-forwarded-prefix";
+
+/// Lets an HTTP function answer.
+///
+/// # Errors
+/// What kept it from the head of a response. What goes wrong later ends the
+/// body with an error.
+pub(crate) async fn answer(
+    server: &Arc<Server>,
+    served: Arc<Served>,
+    context: &RequestContext,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>> {
+    let context = RequestContext { protocol: Protocol::Http, ..context.clone() };
+    let watch = server.metrics.begin(&served, &context);
+    if let Ok(prefix) = HeaderValue::try_from(&served.route) {
+        request.headers_mut().insert(PREFIX_HEADER, prefix);
+    }
+    let answered = ask(server, &served, &context, request).await;
+    match answered {
+        Ok((head, body, permits)) => {
+            let (server, ended_served) = (Arc::clone(server), Arc::clone(&served));
+            body.on_end(move |ended| {
+                let failed = ended.failure.map(|(kind, reason)| Error::Interrupted {
+                    function: ended_served.name.clone(),
+                    kind,
+                    reason,
+                });
+                let outcome = failed.as_ref().map_or(Ok(&ended.report), Err);
+                watch.end(&server, &ended_served, &context, outcome);
+            });
+            Ok(Response::from_parts(head, Body::stream(Admitted { body, _permits: permits })))
+        }
+        Err(error) => {
+            watch.end(server, &served, &context, Err(&error));
+            Err(error)
+        }
+    }
+}
+
+type Head = http::response::Parts;
+
+async fn ask(
+    server: &Server,
+    served: &Arc<Served>,
+    context: &RequestContext,
+    request: Request<Incoming>,
+) -> Result<(Head, ResponseBody, [Permit; 2])> {
+    let deadline = server.deadline(context, None);
+    let all = server.gate.enter(context.received, deadline).await?;
+    let turn = served.gate.enter(context.received, deadline).await?;
+    let options = CallOptions {
+        deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())),
+        request_id: Some(context.id.shared()),
+        traceparent: context.traceparent.clone(),
+    };
+    let response = served.function.handle(request, options).await?;
+    let (head, body) = response.into_parts();
+    Ok((head, body, [all, turn]))
+}
+
+/// A body whose request counts as running until it ends.
+struct Admitted {
+    body: ResponseBody,
+    _permits: [Permit; 2],
+}
+
+impl HttpBody for Admitted {
+    type Data = Bytes;
+    type Error = samara_engine::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
