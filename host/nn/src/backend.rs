@@ -108,11 +108,14 @@ pub struct LoadOptions {
     pub target: Target,
     /// Threads that one run of one session may use; at least 1.
     pub threads: usize,
+    /// The most runs side by side, each with a session of its own; `None`: as
+    /// many as the compute threads allow with `threads` each.
+    pub sessions: Option<usize>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { target: Target::Cpu, threads: 1 }
+        Self { target: Target::Cpu, threads: 1, sessions: None }
     }
 }
 

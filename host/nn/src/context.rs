@@ -1,9 +1,11 @@
-//! What a session is told about the call that it serves: when to give up.
+//! What is said about a call of a model: who calls, when to give up, and
+//! whether it may be merged with others.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::batch::BatchPolicy;
 use crate::error::{Error, Result};
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -66,12 +68,29 @@ impl Drop for CancelHook<'_> {
     }
 }
 
+/// Who calls: calls of different callers are served in turn, however many one
+/// of them makes. The default is shared by all who say nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Caller(u64);
+
+impl Caller {
+    /// A caller that is no other.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The circumstances of one run of a session.
 #[derive(Clone, Default)]
 pub struct RunContext {
     /// When the answer stops being of use.
     pub deadline: Option<Instant>,
     pub cancellation: Cancellation,
+    pub caller: Caller,
+    /// How the run may be merged with those of others; off by default. See
+    /// [`ResidentModel::batch_policy`](crate::ResidentModel::batch_policy).
+    pub batch: BatchPolicy,
 }
 
 impl RunContext {

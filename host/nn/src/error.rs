@@ -79,6 +79,12 @@ pub enum Error {
     #[error("model `{model}`: {backend} panicked: {reason}")]
     Panicked { model: String, backend: &'static str, reason: String },
 
+    #[error(
+        "model `{model}`: its calls cannot be merged: every input and output must begin with an open axis, and {tensor} does not\n\
+         hint: export the model with a dynamic batch axis, or leave `batch` out"
+    )]
+    NoRows { model: String, tensor: String },
+
     #[error("no backend is called `{name}`; this build has {}", quoted(known))]
     UnknownBackend { name: String, known: Vec<String> },
     #[error("backend `{backend}` is not available: {reason}")]
@@ -105,7 +111,9 @@ impl Error {
         match self {
             Error::Input(_) => ErrorKind::InvalidInput,
             Error::InvalidModel { .. } => ErrorKind::InvalidModel,
-            Error::Unsupported { .. } | Error::NoBackend { .. } => ErrorKind::Unsupported,
+            Error::Unsupported { .. } | Error::NoBackend { .. } | Error::NoRows { .. } => {
+                ErrorKind::Unsupported
+            }
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::Run { .. } | Error::Panicked { .. } | Error::ShutDown => ErrorKind::Internal,
             Error::UnknownBackend { .. } => ErrorKind::NotFound,

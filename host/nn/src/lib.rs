@@ -9,15 +9,21 @@
 //! The way of a call: a [`Pool`] gives a [`ResidentModel`], whose
 //! [`infer`](ResidentModel::infer) checks the inputs against the
 //! [`Signature`], hands the work to a [`Compute`] thread with a session of its
-//! own, and resolves to an [`Answer`].
+//! own, merged with other calls where a [`BatchPolicy`] allows it, and resolves
+//! to an [`Answer`].
 
 mod backend;
+mod batch;
 mod compute;
 mod context;
 mod datatype;
 mod error;
+mod load;
 mod pace;
+mod pool;
 mod resident;
+#[cfg(test)]
+mod script;
 mod signature;
 mod target;
 mod tensor;
@@ -26,11 +32,14 @@ pub use backend::{
     Backend, BackendRegistry, Batching, Choice, Device, Footprint, Format, LoadOptions, Model, ModelSource,
     Probe, Session,
 };
+pub use batch::BatchPolicy;
 pub use compute::Compute;
-pub use context::{CancelHook, Cancellation, RunContext};
+pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};
 pub use error::{Error, ErrorKind, Mismatch, Result};
-pub use resident::{Answer, Pool, ResidentModel, ResidentSummary};
+pub use load::ModelLoad;
+pub use pool::{Pool, ResidentSummary};
+pub use resident::{Answer, ResidentModel};
 pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};
 pub use target::{Target, UnknownTarget};
 pub use tensor::{NamedTensor, Tensor, TensorError};

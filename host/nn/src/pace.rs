@@ -1,7 +1,7 @@
 //! Learns how long a model computes, to decide whether a call is worth a hop to
 //! a compute thread.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A hop to another thread and back costs tens of microseconds: what computes
@@ -11,12 +11,19 @@ const SHORT: Duration = Duration::from_micros(30);
 /// Runs in a row that must have been short before one is trusted to be.
 const RUNS_TO_TRUST: usize = 3;
 
+/// Merged runs after which one call runs alone again, to see whether it still
+/// takes long.
+const MERGED_PER_MEASURE: usize = 64;
+
 /// The pace of one model. Trust holds only for inputs no larger than those that
 /// were measured, and a single long run ends it.
 #[derive(Default)]
 pub(crate) struct Pace {
     short_runs: AtomicUsize,
     largest_short_input: AtomicU64,
+    /// Whether the last call that ran alone took longer than a hop.
+    long: AtomicBool,
+    merged_runs: AtomicUsize,
 }
 
 impl Pace {
@@ -25,14 +32,35 @@ impl Pace {
             && input_bytes <= self.largest_short_input.load(Ordering::Relaxed)
     }
 
+    /// Whether the next call should run alone: what it takes is not known, or
+    /// was learnt long ago. A model that turns out to be short is never merged.
+    pub(crate) fn wants_measure(&self) -> bool {
+        !self.long.load(Ordering::Relaxed) || self.merged_runs.load(Ordering::Relaxed) >= MERGED_PER_MEASURE
+    }
+
+    /// A call that ran alone.
     pub(crate) fn record(&self, input_bytes: u64, compute: Duration) {
         if compute > SHORT {
+            self.long.store(true, Ordering::Relaxed);
+            self.merged_runs.store(0, Ordering::Relaxed);
             self.short_runs.store(0, Ordering::Relaxed);
             self.largest_short_input.store(0, Ordering::Relaxed);
             return;
         }
+        if self.is_short(input_bytes) {
+            return;
+        }
+        self.long.store(false, Ordering::Relaxed);
         self.largest_short_input.fetch_max(input_bytes, Ordering::Relaxed);
         self.short_runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that ran together, the largest with so many bytes of input.
+    pub(crate) fn record_merged(&self, input_bytes: u64, compute: Duration) {
+        if compute <= SHORT {
+            return self.record(input_bytes, compute);
+        }
+        self.merged_runs.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -52,5 +80,22 @@ mod tests {
         assert!(!pace.is_short(65), "a larger input was never measured");
         pace.record(64, Duration::from_millis(1));
         assert!(!pace.is_short(64));
+    }
+
+    #[test]
+    fn calls_are_measured_alone_until_they_are_known_to_be_long_and_now_and_then_after() {
+        let pace = Pace::default();
+        let long = Duration::from_millis(1);
+        assert!(pace.wants_measure());
+        pace.record(64, long);
+        for _ in 0..MERGED_PER_MEASURE {
+            assert!(!pace.wants_measure());
+            pace.record_merged(64, long);
+        }
+        assert!(pace.wants_measure());
+        pace.record(64, long);
+        assert!(!pace.wants_measure());
+        pace.record_merged(64, Duration::from_micros(5));
+        assert!(pace.wants_measure(), "what is short together is short alone");
     }
 }

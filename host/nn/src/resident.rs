@@ -1,48 +1,24 @@
-//! The pool of loaded models: each is loaded once, shared by all who ask for
-//! it, and let go of with its last user.
+//! A loaded model: what it is, and the way of a call to one of its sessions.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::backend::{
-    BackendRegistry, Batching, Choice, Footprint, LoadOptions, Model, ModelSource, Session, panic_message,
-};
-use crate::compute::Compute;
+use crate::backend::{Batching, Footprint, Model, Session, panic_message};
+use crate::batch::{self, BatchPolicy, Call, Trust};
+use crate::compute::{Compute, Lane, Ticket};
 use crate::context::{Cancellation, RunContext};
 use crate::error::{Error, Result};
+use crate::load::{Counters, ModelLoad};
 use crate::pace::Pace;
+use crate::pool::{Membership, lock};
 use crate::signature::Signature;
 use crate::target::Target;
 use crate::tensor::{NamedTensor, Tensor};
-
-/// Loads models and keeps them for as long as somebody holds them.
-pub struct Pool {
-    backends: BackendRegistry,
-    compute: Arc<Compute>,
-    slots: Arc<Slots>,
-}
-
-type Slots = Mutex<HashMap<Key, Arc<Slot>>>;
-
-/// Two loads share a model when all of this is equal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    identity: String,
-    choice: Choice,
-    options: LoadOptions,
-}
-
-/// Where one model stands or will stand. The lock is held while it is loaded,
-/// so that a second caller waits instead of loading it again.
-#[derive(Default)]
-struct Slot {
-    model: Mutex<Weak<ResidentModel>>,
-}
 
 /// A loaded model, ready for calls. Its memory is returned when the last `Arc`
 /// goes.
@@ -51,11 +27,16 @@ pub struct ResidentModel {
     backend: &'static str,
     model: Arc<dyn Model>,
     load_time: Duration,
-    compute: Arc<Compute>,
+    sessions: usize,
+    /// Whether axis 0 of every input and output is open.
+    has_rows: bool,
     idle_sessions: Mutex<Vec<Box<dyn Session>>>,
-    pace: Pace,
-    key: Key,
-    slots: Weak<Slots>,
+    pub(crate) trust: Trust,
+    pub(crate) pace: Pace,
+    pub(crate) counters: Arc<Counters>,
+    lane: Lane,
+    membership: Membership,
+    pub(crate) compute: Arc<Compute>,
 }
 
 /// What a model answered, and what it took.
@@ -65,101 +46,52 @@ pub struct Answer {
     pub outputs: Vec<Tensor>,
     /// From the call to the start of the computation.
     pub queued: Duration,
+    /// The computation; of all calls in it, where several were merged.
     pub computed: Duration,
     /// The backend that ran the model.
     pub backend: &'static str,
+    /// Rows in the run that gave the answer; 1 for a model without rows.
+    pub batch_rows: usize,
+    /// Calls in that run, this one included.
+    pub batch_calls: usize,
 }
 
-/// A line about a loaded model.
-#[derive(Debug, Clone)]
-pub struct ResidentSummary {
-    pub name: String,
-    pub identity: String,
-    pub backend: &'static str,
-    pub footprint: Footprint,
-    pub users: usize,
-}
-
-impl Pool {
-    pub fn new(backends: BackendRegistry, compute: Arc<Compute>) -> Self {
-        Self { backends, compute, slots: Arc::default() }
-    }
-
-    pub fn backends(&self) -> &BackendRegistry {
-        &self.backends
-    }
-
-    /// The threads that models run on.
-    pub fn compute_threads(&self) -> usize {
-        self.compute.threads()
-    }
-
-    /// Gives the model, loaded now if it is not there yet. Blocks while it
-    /// loads; callers of the same model wait for one load.
-    ///
-    /// # Errors
-    /// What [`BackendRegistry::load`] says. A failed load leaves nothing behind.
-    pub fn acquire(
-        &self,
-        source: &ModelSource,
-        choice: &Choice,
-        options: &LoadOptions,
-    ) -> Result<Arc<ResidentModel>> {
-        let key = Key { identity: source.identity.clone(), choice: choice.clone(), options: options.clone() };
-        let slot = Arc::clone(lock(&self.slots).entry(key.clone()).or_default());
-        let mut standing = lock(&slot.model);
-        if let Some(model) = standing.upgrade() {
-            return Ok(model);
-        }
-        let started = Instant::now();
-        let loaded = self.backends.load(source, choice, options);
-        let (backend, model) = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                drop(standing);
-                drop(slot);
-                forget_unused(&self.slots, &key);
-                return Err(error);
-            }
-        };
-        let resident = Arc::new(ResidentModel {
-            name: source.name.clone(),
-            backend,
-            model,
-            load_time: started.elapsed(),
-            compute: Arc::clone(&self.compute),
-            idle_sessions: Mutex::default(),
-            pace: Pace::default(),
-            key,
-            slots: Arc::downgrade(&self.slots),
-        });
-        *standing = Arc::downgrade(&resident);
-        Ok(resident)
-    }
-
-    /// The models that are loaded now.
-    pub fn resident(&self) -> Vec<ResidentSummary> {
-        let slots: Vec<_> = lock(&self.slots).values().cloned().collect();
-        let models = slots.iter().filter_map(|slot| slot.model.try_lock().ok()?.upgrade());
-        models
-            .map(|model| ResidentSummary {
-                name: model.name.clone(),
-                identity: model.key.identity.clone(),
-                backend: model.backend,
-                footprint: model.footprint(),
-                users: Arc::strong_count(&model) - 1,
-            })
-            .collect()
-    }
-}
-
-impl fmt::Debug for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("backends", &self.backends).finish_non_exhaustive()
-    }
+/// What a pool knows of a model that it just loaded.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) backend: &'static str,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) load_time: Duration,
+    pub(crate) sessions: usize,
+    pub(crate) membership: Membership,
 }
 
 impl ResidentModel {
+    pub(crate) fn new(loaded: Loaded, compute: Arc<Compute>) -> Self {
+        let Loaded { name, backend, model, load_time, sessions, membership } = loaded;
+        let counters = Arc::new(Counters::default());
+        let lane = compute.open_lane(sessions, Arc::clone(&counters));
+        let has_rows =
+            batch::closed_axis(model.signature()).is_none() && !model.signature().inputs.is_empty();
+        let trust = Trust::new(model.batching() == Batching::Rows);
+        let (idle_sessions, pace) = (Mutex::default(), Pace::default());
+        Self {
+            name,
+            backend,
+            model,
+            load_time,
+            sessions,
+            has_rows,
+            idle_sessions,
+            trust,
+            pace,
+            counters,
+            lane,
+            membership,
+            compute,
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -175,7 +107,7 @@ impl ResidentModel {
     }
 
     pub fn identity(&self) -> &str {
-        &self.key.identity
+        &self.membership.key.identity
     }
 
     pub fn signature(&self) -> &Signature {
@@ -194,6 +126,44 @@ impl ResidentModel {
         self.load_time
     }
 
+    /// The most runs side by side.
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// What it is doing now and has done so far.
+    pub fn load(&self) -> ModelLoad {
+        self.counters.read()
+    }
+
+    /// Whether calls may be merged: not once merged runs were found to differ
+    /// from single ones.
+    pub fn can_merge(&self) -> bool {
+        self.has_rows && !self.trust.is_lost()
+    }
+
+    /// The policy to call it with: `asked`, where somebody says that rows may
+    /// be merged; the first merged runs are then checked against single ones.
+    /// Else, for a model that its backend proved to keep rows apart,
+    /// [`BatchPolicy::AUTOMATIC`].
+    ///
+    /// # Errors
+    /// [`Error::NoRows`] when merging is asked for and the signature has an
+    /// input or output whose axis 0 is not open.
+    pub fn batch_policy(&self, asked: Option<BatchPolicy>) -> Result<BatchPolicy> {
+        match asked {
+            Some(asked) if asked.merges() && !self.has_rows => {
+                let closed = batch::closed_axis(self.signature());
+                let tensor =
+                    closed.map_or_else(|| "it takes no input".to_owned(), |spec| format!("`{spec}`"));
+                Err(Error::NoRows { model: self.name.clone(), tensor })
+            }
+            Some(asked) => Ok(asked),
+            None if self.has_rows && self.batching() == Batching::Rows => Ok(BatchPolicy::AUTOMATIC),
+            None => Ok(BatchPolicy::OFF),
+        }
+    }
+
     /// Checks named tensors against the signature and runs the model.
     ///
     /// # Errors
@@ -206,9 +176,10 @@ impl ResidentModel {
 
     /// Runs the model over inputs that conform to its signature, in its order.
     /// A model that is known to compute for less than a thread hop runs right
-    /// here, any other on a compute thread. Dropping the future cancels the
-    /// run. Whoever waits beyond the deadline must stop polling at it: this
-    /// future checks the deadline only before the computation.
+    /// here, any other on a compute thread, together with other calls that wait
+    /// where the context allows that. Dropping the future cancels the call.
+    /// Whoever waits beyond the deadline must stop polling at it: this future
+    /// checks the deadline only before the computation.
     ///
     /// # Errors
     /// [`Error::Overloaded`] at once when the queue is full, [`Error::Timeout`],
@@ -219,20 +190,23 @@ impl ResidentModel {
         if self.pace.is_short(input_bytes) {
             let idle = lock(&self.idle_sessions).pop();
             if let Some(session) = idle {
+                self.counters.inline_runs.fetch_add(1, Ordering::Relaxed);
                 return self.run_with(session, &inputs, input_bytes, &context, called);
             }
         }
-        let (sender, receiver) = oneshot::channel();
-        let _cancel_when_dropped = CancelOnDrop(context.cancellation.clone());
-        let model = Arc::clone(self);
-        self.compute.submit(move || {
-            let answer = model.run_here(&inputs, input_bytes, &context, called);
-            // The job's share of the model ends before the caller hears of it:
-            // a caller that lets go last really lets go.
-            drop((inputs, model));
-            let _ = sender.send(answer);
-        })?;
-        receiver.await.unwrap_or(Err(Error::ShutDown))
+        let (answer, receiver) = oneshot::channel();
+        let merge = match context.batch.merges() && self.can_merge() && !self.pace.wants_measure() {
+            true => batch::merge(self.signature(), &inputs, context.batch.max_rows),
+            false => None,
+        };
+        let due = batch::due(context.batch, called, context.deadline);
+        let cancellation = context.cancellation.clone();
+        let call = Call { model: Arc::clone(self), inputs, input_bytes, context, called, answer };
+        let ticket = self.compute.submit_call(&self.lane, merge, due, call)?;
+        let mut presence = Presence { lane: &self.lane, cancellation, ticket: Some(ticket) };
+        let answer = receiver.await.unwrap_or(Err(Error::ShutDown));
+        presence.ticket = None;
+        answer
     }
 
     /// Runs the model on the calling thread, which must not be an async worker.
@@ -244,7 +218,8 @@ impl ResidentModel {
         self.run_here(inputs, input_bytes, context, Instant::now())
     }
 
-    fn run_here(
+    /// Runs one call on this thread.
+    pub(crate) fn run_here(
         &self,
         inputs: &[Tensor],
         input_bytes: u64,
@@ -252,17 +227,29 @@ impl ResidentModel {
         called: Instant,
     ) -> Result<Answer> {
         context.check(called)?;
-        let idle = lock(&self.idle_sessions).pop();
-        let session = match idle {
-            Some(session) => session,
-            None => self.guard(|| self.model.session())?,
-        };
+        let session = self.take_session()?;
+        self.counters.ran(1, batch::row_count(inputs).filter(|_| self.has_rows).unwrap_or(1));
         self.run_with(session, inputs, input_bytes, context, called)
+    }
+
+    /// Runs a session over inputs, whosever they are.
+    pub(crate) fn run_session(
+        &self,
+        inputs: &[Tensor],
+        context: &RunContext,
+    ) -> Result<(Vec<Tensor>, Duration)> {
+        let session = self.take_session()?;
+        self.compute_with(session, inputs, context)
+    }
+
+    /// An error of a run.
+    pub(crate) fn failed(&self, reason: String) -> Error {
+        Error::Run { model: self.name.clone(), backend: self.backend, reason }
     }
 
     fn run_with(
         &self,
-        mut session: Box<dyn Session>,
+        session: Box<dyn Session>,
         inputs: &[Tensor],
         input_bytes: u64,
         context: &RunContext,
@@ -270,16 +257,54 @@ impl ResidentModel {
     ) -> Result<Answer> {
         context.check(called)?;
         let queued = called.elapsed();
+        let (outputs, computed) = self.compute_with(session, inputs, context)?;
+        self.pace.record(input_bytes, computed);
+        let batch_rows = if self.has_rows { batch::row_count(inputs).unwrap_or(1) } else { 1 };
+        Ok(Answer { outputs, queued, computed, backend: self.backend, batch_rows, batch_calls: 1 })
+    }
+
+    fn compute_with(
+        &self,
+        mut session: Box<dyn Session>,
+        inputs: &[Tensor],
+        context: &RunContext,
+    ) -> Result<(Vec<Tensor>, Duration)> {
         let started = Instant::now();
         let result = self.guard(|| session.run(inputs, context));
         let computed = started.elapsed();
         // A session that panicked may be in any state: it is not used again.
-        if !matches!(result, Err(Error::Panicked { .. })) {
-            lock(&self.idle_sessions).push(session);
+        match matches!(result, Err(Error::Panicked { .. })) {
+            true => self.close(session),
+            false => self.put_back(session),
         }
-        let outputs = result?;
-        self.pace.record(input_bytes, computed);
-        Ok(Answer { outputs, queued, computed, backend: self.backend })
+        Ok((result?, computed))
+    }
+
+    fn take_session(&self) -> Result<Box<dyn Session>> {
+        let idle = lock(&self.idle_sessions).pop();
+        match idle {
+            Some(session) => Ok(session),
+            None => {
+                let session = self.guard(|| self.model.session())?;
+                self.counters.sessions.fetch_add(1, Ordering::Relaxed);
+                Ok(session)
+            }
+        }
+    }
+
+    fn put_back(&self, session: Box<dyn Session>) {
+        let mut idle = lock(&self.idle_sessions);
+        if idle.len() < self.sessions {
+            idle.push(session);
+            return;
+        }
+        drop(idle);
+        self.close(session);
+    }
+
+    fn close(&self, session: Box<dyn Session>) {
+        self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        drop(session);
     }
 
     /// Turns a panic of the engine into an error.
@@ -294,43 +319,26 @@ impl ResidentModel {
     }
 }
 
-impl Drop for ResidentModel {
-    fn drop(&mut self) {
-        if let Some(slots) = self.slots.upgrade() {
-            forget_unused(&slots, &self.key);
-        }
-    }
-}
-
 impl fmt::Debug for ResidentModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ResidentModel({} on {}, {})", self.name, self.backend, self.signature())
     }
 }
 
-struct CancelOnDrop(Cancellation);
+/// A caller that waits for its answer. Dropping it before the answer came takes
+/// the call back, or cancels its run.
+struct Presence<'a> {
+    lane: &'a Lane,
+    cancellation: Cancellation,
+    /// `None` once there is an answer.
+    ticket: Option<Ticket>,
+}
 
-impl Drop for CancelOnDrop {
+impl Drop for Presence<'_> {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(ticket) = &self.ticket {
+            self.cancellation.cancel();
+            self.lane.withdraw(ticket);
+        }
     }
 }
-
-/// Removes a slot that holds no model and that nobody is about to fill.
-fn forget_unused(slots: &Slots, key: &Key) {
-    let mut slots = lock(slots);
-    let unused = slots.get(key).is_some_and(|slot| {
-        Arc::strong_count(slot) == 1 && slot.model.try_lock().is_ok_and(|model| model.strong_count() == 0)
-    });
-    if unused {
-        slots.remove(key);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-#[path = "resident_tests.rs"]
-mod tests;

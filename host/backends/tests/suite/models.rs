@@ -22,7 +22,7 @@ pub(crate) fn the_backend_says_what_it_is(subject: &Subject) {
     );
 
     let source = crate::source("identity", ready::identity(FP32), None);
-    let options = LoadOptions { target: Target::Gpu(None), threads: 1 };
+    let options = LoadOptions { target: Target::Gpu(None), ..LoadOptions::default() };
     let refusal = subject.backends.load(&source, &Choice::from(backend.name()), &options).err().unwrap();
     assert_eq!(refusal.kind(), ErrorKind::Unavailable, "{refusal}");
 }

@@ -227,7 +227,7 @@ pub(crate) fn text_that_is_not_text_is_refused(subject: &Subject) {
 pub(crate) fn threads_do_not_change_the_answer(subject: &Subject) {
     let load = |threads| -> Arc<dyn Model> {
         let source = crate::source("matmul", ready::matmul(256), None);
-        let options = LoadOptions { target: Target::Cpu, threads };
+        let options = LoadOptions { threads, ..LoadOptions::default() };
         let choice = Choice::from(subject.backend.name());
         subject.backends.load(&source, &choice, &options).unwrap().1
     };

@@ -2,113 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::*;
-use crate::backend::{Backend, Format, Probe};
-use crate::datatype::Datatype;
+use crate::context::RunContext;
 use crate::error::ErrorKind;
-use crate::signature::TensorSpec;
-use crate::target::Target;
-
-/// What the script backend does at each run.
-type Run = dyn Fn(&[Tensor], &RunContext) -> Result<Vec<Tensor>> + Send + Sync;
-
-#[derive(Clone)]
-struct Script {
-    run: Arc<Run>,
-    loads: Arc<AtomicUsize>,
-    alive: Arc<()>,
-}
-
-struct ScriptModel {
-    script: Script,
-    signature: Signature,
-}
-
-impl Backend for Script {
-    fn name(&self) -> &'static str {
-        "script"
-    }
-    fn probe(&self) -> Probe {
-        Probe::Available { version: "1".into(), devices: vec![], origin: "test".into() }
-    }
-    fn formats(&self) -> &'static [Format] {
-        &[Format::Onnx]
-    }
-    fn serves(&self, target: Target) -> bool {
-        target == Target::Cpu
-    }
-    fn load(&self, source: &ModelSource, _: &LoadOptions) -> Result<Arc<dyn Model>> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        match source.name.as_str() {
-            "bad" => {
-                Err(Error::InvalidModel { model: "bad".into(), backend: "script", reason: "torn".into() })
-            }
-            "panics" => panic!("load went wild"),
-            _ => {
-                let spec = |name: &str| vec![TensorSpec::new(name, Datatype::Fp32, [-1])];
-                let signature = Signature { inputs: spec("x"), outputs: spec("y") };
-                Ok(Arc::new(ScriptModel { script: self.clone(), signature }))
-            }
-        }
-    }
-}
-
-impl Model for ScriptModel {
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn footprint(&self) -> Footprint {
-        Footprint::default()
-    }
-    fn batching(&self) -> Batching {
-        Batching::Rows
-    }
-    fn session(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(self.script.clone()))
-    }
-}
-
-impl Session for Script {
-    fn run(&mut self, inputs: &[Tensor], context: &RunContext) -> Result<Vec<Tensor>> {
-        (self.run)(inputs, context)
-    }
-}
-
-fn script(run: impl Fn(&[Tensor], &RunContext) -> Result<Vec<Tensor>> + Send + Sync + 'static) -> Script {
-    Script { run: Arc::new(run), loads: Arc::default(), alive: Arc::default() }
-}
-
-fn echo() -> Script {
-    script(|inputs, _| Ok(inputs.to_vec()))
-}
-
-fn pool(script: &Script) -> Pool {
-    let backends = BackendRegistry::new(vec![Arc::new(script.clone())]);
-    Pool::new(backends, Arc::new(Compute::new(2, 4)))
-}
-
-fn source(name: &str) -> ModelSource {
-    ModelSource {
-        name: name.to_owned(),
-        identity: format!("digest of {name}"),
-        format: Format::Onnx,
-        bytes: bytes::Bytes::new(),
-        path: None,
-    }
-}
-
-fn acquire(pool: &Pool, name: &str) -> Result<Arc<ResidentModel>> {
-    pool.acquire(&source(name), &Choice::Auto, &LoadOptions::default())
-}
-
-fn input() -> Vec<NamedTensor> {
-    vec![("x".to_owned(), Tensor::from_vec([2], vec![1f32, 2.0]).unwrap())]
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
+use crate::script::{acquire, block_on, echo, input, pool, pool_of, script};
+use crate::tensor::Tensor;
 
 #[test]
 fn a_model_is_loaded_once_and_let_go_of_with_its_last_user() {
@@ -195,8 +95,7 @@ fn a_dropped_call_is_cancelled_before_it_computes() {
         context.check(Instant::now())?;
         Ok(inputs.to_vec())
     });
-    let backends = BackendRegistry::new(vec![Arc::new(script.clone())]);
-    let pool = Pool::new(backends, Arc::new(Compute::new(1, 4)));
+    let pool = pool_of(&script, 1, 4);
     let model = acquire(&pool, "m").unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let spawn = || {
@@ -210,9 +109,20 @@ fn a_dropped_call_is_cancelled_before_it_computes() {
     let _ = runtime.block_on(async { (first.await, second.await) });
     release.send(()).unwrap();
     drop(release);
-    // The queue is drained in order: once a third job ran, the second was skipped.
+    // The only thread is free again once another job ran: the second was skipped.
     let (done, finished) = mpsc::channel();
     model.compute.submit(move || done.send(()).unwrap()).unwrap();
     finished.recv().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn one_context_serves_call_after_call() {
+    let script = echo();
+    let model = acquire(&pool(&script), "m").unwrap();
+    let context = RunContext::default();
+    for _ in 0..3 {
+        model.pace.record(1, Duration::from_secs(1));
+        block_on(model.infer(input(), context.clone())).unwrap();
+    }
 }
