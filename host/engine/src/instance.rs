@@ -173,7 +173,7 @@ impl InstanceState {
     pub(crate) fn begin(&mut self, call: &Call) {
         self.time = Time::At(call.deadline.at);
         self.nn.context =
-            RunContext { deadline: Some(call.deadline.at), cancellation: Cancellation::default() };
+            RunContext { deadline: Some(call.deadline.at), ..RunContext::default() };
         self.nn.runs.clear();
         self.nn.call_began = call.started;
         self.voice.begin(call.request_id.clone());

@@ -143,7 +143,7 @@ impl Stage {
         report: &mut StageReport,
     ) -> Result<Vec<Tensor>> {
         let deadline = call.deadline;
-        let context = RunContext { deadline: Some(deadline.at), cancellation: Cancellation::default() };
+        let context = RunContext { deadline: Some(deadline.at), ..RunContext::default() };
         let answer =
             until(deadline, model.run(inputs, context)).await.ok_or_else(|| self.timeout(deadline))??;
         report.models.push(ModelRun {

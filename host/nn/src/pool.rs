@@ -26,7 +26,7 @@ type Slots = Mutex<HashMap<Key, Arc<Slot>>>;
 pub(crate) struct Key {
     pub(crate) identity: String,
     choice: Choice,
-    options: LoadOptions,
+    pub(crate) options: LoadOptions,
 }
 
 /// Where one model stands or will stand. The lock is held while it is loaded,
