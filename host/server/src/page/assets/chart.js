@@ -28,7 +28,7 @@ export function latencyChart([width, height], axes) {
   const p99 = svg("path", { class: "line p99" });
   const p50 = svg("path", { class: "line p50" });
   const grid = svg("path", { class: "grid" });
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", preserveAspectRatio: "none" }, grid, bars, p99, p50);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": "Latency of the last minute", preserveAspectRatio: "none" }, grid, bars, p99, p50);
   const scale = h("span", { class: "scale" });
   const busiest = h("span", { class: "scale low" });
   const element = axes
@@ -45,7 +45,7 @@ export function latencyChart([width, height], axes) {
     p50.setAttribute("d", line(slots, "p50", x, y));
     p99.setAttribute("d", line(slots, "p99", x, y));
     bars.setAttribute("d", columns(slots, most, width, height));
-    grid.setAttribute("d", axes && top ? [top, top / 2].map((value) => `M0 ${y(value)}H${width}`).join("") : "");
+    grid.setAttribute("d", (axes && top ? [top, top / 2, 0] : [0]).map((value) => `M0 ${y(value)}H${width}`).join(""));
     scale.textContent = top ? duration(top) : "";
     busiest.textContent = most ? `up to ${most} a second` : "no requests yet";
     picture.setAttribute("aria-label", spoken(slots, most));

@@ -3,6 +3,7 @@
 import { address, inferPath, requestJson, token } from "./api.js";
 import { copy, download, fill, h, segments } from "./dom.js";
 import { npyParts } from "./npy.js";
+import { pictureType } from "./picture.js";
 import { isFloat, isInteger, shapeText, tensorJson } from "./tensor.js";
 
 /** Requests with more letters are read from a file. */
@@ -71,7 +72,11 @@ function filesOf(call, kind) {
 
 /** A name that no shell and no string takes apart. */
 const plainName = (name) => name.replace(/[^\w.-]+/g, "_").replace(/^[-.]+/, "") || "input.bin";
-const fileName = (tensor) => plainName(/\.\w+$/.test(tensor.file) ? tensor.file : `${tensor.name}.bin`);
+function fileName({ file, datatype, elements }) {
+  if (/\.\w+$/.test(file)) return plainName(file);
+  const type = pictureType(datatype === "BYTES" ? elements[0] : elements);
+  return plainName(`${file}.${type ? type.slice(6) : "bin"}`);
+}
 
 function curl(call) {
   const kind = carried(call);

@@ -12,12 +12,14 @@ const LARGEST_FILE = 256 * 1024 * 1024;
 function dropPlace(words, accept, taken) {
   const id = freshId("file");
   const input = h("input", {
-    type: "file", id, accept, class: "filebox",
+    type: "file", id, accept, class: "filebox unseen",
     onchange: () => {
-      if (input.files[0]) taken(input.files[0]);
+      const [file] = input.files;
+      input.value = "";
+      if (file) taken(file);
     },
   });
-  const place = h("div", { class: "drop" }, h("label", { for: id }, words), input);
+  const place = h("div", { class: "drop" }, input, h("label", { for: id }, words));
   place.addEventListener("dragover", (event) => {
     event.preventDefault();
     place.classList.add("over");
@@ -54,8 +56,8 @@ export function fileMode(spec, changed) {
     changed();
   }
 
-  function show(content, title) {
-    [bytes, name] = [content, title];
+  function show(content, title, isNamed = true) {
+    [bytes, name] = [content, isNamed ? title : spec.name];
     place.removeAttribute("data-invalid");
     facts.textContent = `${title} · ${content.length.toLocaleString("en")} bytes`;
     preview(content);
@@ -89,7 +91,7 @@ export function fileMode(spec, changed) {
       if (spec.datatype === "BYTES") return { shape: spec.shape.map(() => 1), elements: [bytes], file: name };
       return { shape: [bytes.length], elements: bytes, file: name };
     },
-    write: ({ elements }) => show(spec.datatype === "BYTES" ? asBytes(elements[0]) : Uint8Array.from(elements), "from the test case"),
+    write: ({ elements }) => show(spec.datatype === "BYTES" ? asBytes(elements[0]) : Uint8Array.from(elements), "from a request", false),
     takes: ({ elements }) => (spec.datatype === "BYTES" ? elements.length === 1 : true),
   };
 }

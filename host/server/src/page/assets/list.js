@@ -4,6 +4,9 @@ import { digits, duration, latencyChart } from "./chart.js";
 import { copy, h } from "./dom.js";
 import { specText } from "./tensor.js";
 
+/** Tensors of a signature in short. */
+const MOST_NAMED = 4;
+
 /** The list of functions; `.update(live)` shows what happens now. */
 export function functionList(functions) {
   const rows = new Map(functions.map((described) => [described.name, row(described)]));
@@ -52,7 +55,11 @@ export function badge(described) {
 export function signatureText(described) {
   if (described.kind === "http") return `HTTP below ${described.route ?? "/"}`;
   if (!described.signature) return "signature unknown";
-  const side = (specs) => specs.map((spec) => `${spec.name}: ${specText(spec)}`).join(", ") || "nothing";
+  const side = (specs) => {
+    const shown = specs.slice(0, MOST_NAMED).map((spec) => `${spec.name}: ${specText(spec)}`);
+    const rest = specs.length - shown.length;
+    return [...shown, ...(rest > 0 ? [`${rest} more`] : [])].join(", ") || "nothing";
+  };
   return `${side(described.signature.inputs)} → ${side(described.signature.outputs)}`;
 }
 
@@ -62,12 +69,12 @@ export function factList(described) {
   const backends = [...new Set(models.map((model) => (model.target ? `${model.backend} on ${model.target}` : model.backend)))];
   const memory = models.reduce((sum, model) => sum + Number(model.memory ?? 0), 0);
   const facts = [
-    ["version", (described.versions?.length ? described.versions : [described.version]).filter(Boolean).join(", ") || "–"],
-    ["backend", backends.join(", ") || "–"],
-    ["memory", memory ? bytes(memory) : "–"],
-    ["batch", described.batch ? `up to ${described.batch.max}${described.batch.delay_us ? `, ${duration(described.batch.delay_us / 1000)}` : ""}` : "–"],
-    ["digest", described.digest ? digest(described.digest) : "–"],
-  ];
+    ["version", (described.versions?.length ? described.versions : [described.version]).filter(Boolean).join(", ") ],
+    ["backend", backends.join(", ")],
+    ["memory", memory ? bytes(memory) : null],
+    ["batch", described.batch ? `up to ${described.batch.max}${described.batch.delay_us ? `, ${duration(described.batch.delay_us / 1000)}` : ""}` : null],
+    ["digest", described.digest ? digest(described.digest) : null],
+  ].filter(([, value]) => value);
   return h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 

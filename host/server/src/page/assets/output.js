@@ -23,11 +23,11 @@ export function outputView(tensor, all, described) {
     h("header", {},
       h("h3", { id }, tensor.name),
       h("span", { class: "type" }, `${tensor.datatype} ${shapeText(tensor.shape)}`),
-      views.length > 1 ? segments(`How to show ${tensor.name}`, views.map(({ value, words }) => [value, words]), views[0].value, open) : null),
-    body,
-    h("p", { class: "downloads" },
+      views.length > 1 ? segments(`How to show ${tensor.name}`, views.map(({ value, words }) => [value, words]), views[0].value, open) : null,
+      h("span", { class: "downloads" },
       h("button", { type: "button", class: "quiet", onclick: () => download(`${tensor.name}.json`, [tensorJson(tensor)], "application/json"), "aria-label": `Download ${tensor.name} as JSON` }, "JSON"),
-      h("button", { type: "button", class: "quiet", onclick: () => download(`${tensor.name}.npy`, npyParts(tensor), "application/octet-stream"), "aria-label": `Download ${tensor.name} as a NumPy file` }, ".npy")));
+      h("button", { type: "button", class: "quiet", onclick: () => download(`${tensor.name}.npy`, npyParts(tensor), "application/octet-stream"), "aria-label": `Download ${tensor.name} as a NumPy file` }, ".npy"))),
+    body);
 }
 
 /** The ways to show a tensor, the best one first. */
