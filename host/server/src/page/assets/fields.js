@@ -61,13 +61,15 @@ function makeField(spec, changed) {
 
   async function change(value) {
     const before = open(value);
+    touched();
     try {
       const tensor = await before.read();
-      if (mode(value).takes(tensor)) mode(value).write(tensor);
+      if (!mode(value).takes(tensor)) return;
+      mode(value).write(tensor);
+      preview?.show(tensor);
     } catch {
       // What is unfinished in one editor stays there.
     }
-    touched();
   }
 
   const chooser = offers.length > 1 ? segments(`How to give ${spec.name}`, offers.map(({ value, words }) => [value, words]), active, change) : null;
@@ -135,7 +137,7 @@ function bytesModes(spec, offer, json) {
   const file = offer("file", "File", fileMode);
   const text = offer("text", "Text", textMode);
   const lines = spec.shape.length === 1 && Number(spec.shape[0]) !== 1 ? [offer("lines", "Lines", linesMode)] : [];
-  if (!isOne) return [...lines, json];
+  if (!isOne) return [...(fitsGrid(firstSizes(spec)) ? [offer("grid", "Values", gridMode)] : []), ...lines, json];
   if (!spec.media_type || spec.media_type.startsWith("text/")) return [text, ...lines, file, json];
   if (spec.media_type.startsWith("image/")) return [file, offer("draw", "Draw", drawnFileMode)];
   return [file, text];

@@ -74,7 +74,7 @@ export function fileMode(spec, changed) {
       shown.width = Math.max(1, bitmap.width * scale);
       shown.height = Math.max(1, bitmap.height * scale);
       shown.getContext("2d").drawImage(bitmap, 0, 0, shown.width, shown.height);
-      shown.classList.toggle("tiny", Math.max(bitmap.width, bitmap.height) < 64);
+      shown.classList.toggle("tiny", Math.max(bitmap.width, bitmap.height) <= 64);
       facts.textContent += ` · ${bitmap.width} × ${bitmap.height}`;
       shown.hidden = false;
     } catch {
@@ -139,7 +139,7 @@ export function pictureMode(spec, changed) {
       const elements = pictureElements(shades, plan, spec.datatype, settings);
       tensor = { shape: pictureShape(spec, plan, height, width), elements };
       drawPicture(preview, elements, plan, height, width);
-      preview.classList.toggle("tiny", Math.max(width, height) < 64);
+      preview.classList.toggle("tiny", Math.max(width, height) <= 64);
       preview.hidden = false;
       facts.textContent = `${file.name || "pasted"} as ${spec.datatype} ${shapeText(tensor.shape)}`;
     } catch (error) {
@@ -208,7 +208,7 @@ export function tensorPreview(spec) {
       canvas.hidden = !plan;
       if (!plan) return;
       drawPicture(canvas, tensor.elements, plan, plan.height, plan.width);
-      canvas.classList.toggle("tiny", Math.max(plan.height, plan.width) < 64);
+      canvas.classList.toggle("tiny", Math.max(plan.height, plan.width) <= 64);
     },
   };
 }

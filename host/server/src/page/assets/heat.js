@@ -16,7 +16,7 @@ export function heatMap(tensor) {
   const slices = elements.length / area;
   if (height > LARGEST_SIDE || width > LARGEST_SIDE) return h("p", { class: "muted" }, `A matrix of ${height} × ${width} is too large to draw.`);
   const { low, high } = spread(elements);
-  const canvas = h("canvas", { width, height, class: `preview heat${Math.max(width, height) < 64 ? " tiny" : ""}`, role: "img", "aria-label": `${tensor.name} as a heat map of ${height} rows and ${width} columns, from ${elementText(low, tensor.datatype)} to ${elementText(high, tensor.datatype)}` });
+  const canvas = h("canvas", { width, height, class: `preview heat${Math.max(width, height) <= 128 ? " tiny" : ""}`, role: "img", "aria-label": `${tensor.name} as a heat map of ${height} rows and ${width} columns, from ${elementText(low, tensor.datatype)} to ${elementText(high, tensor.datatype)}` });
   const pointed = h("span", { class: "muted small" }, " ");
   let slice = 0;
 

@@ -11,6 +11,8 @@ import { elementText, isFloat, isInteger, isNumeric, shapeText, tensorJson } fro
 const TOP = 10;
 const MOST_ROWS = 100;
 const MOST_CELLS = 2000;
+/** In a row of more values, the largest ones say most. */
+const MANY = 32;
 
 /** The element that shows `tensor`; `all` are the outputs of the same answer. */
 export function outputView(tensor, all, described) {
@@ -43,6 +45,8 @@ function viewsOf(tensor, all, described) {
   if (!classes && elements.length === 1) add("value", "Value", () => headline(tensor, labels));
   const scores = isFloat(tensor.datatype) ? scoresOf(tensor, all, labels, described) : null;
   if (scores) add("bars", "Bars", () => rowsOfBars(scores));
+  const ranks = !scores && isFloat(tensor.datatype) && shape.at(-1) >= MANY && !asPicture(tensor) ? rankable(tensor) : null;
+  if (ranks) add("largest", "Largest", () => rowsOfBars(ranks));
   const plan = asPicture(tensor);
   if (plan?.channels > 1) add("picture", "Picture", () => picture(tensor, plan));
   if (isNumeric(tensor.datatype) && shape.length >= 2 && shape.at(-1) >= 2 && shape.at(-2) >= 2) add("heat", "Heat map", () => heatMap(tensor));
@@ -76,9 +80,20 @@ function scoresOf(tensor, all, labels, described) {
   return Array.from({ length: rows }, (_, at) => row(at).map((value, index) => ({ name: name(index, at), value, isShare: isProbable })));
 }
 
-/** The classes that belong to probabilities which are sorted: an integer or text output of the same shape. */
-function companion(tensor, all) {
-  return all.find((other) => other !== tensor && (isInteger(other.datatype) || other.datatype === "BYTES") && shapeText(other.shape) === shapeText(tensor.shape)) ?? null;
+/** Rows of values that are no scores, to be shown by size. */
+function rankable({ shape, elements }) {
+  const columns = shape.at(-1);
+  if (elements.length / columns > MOST_ROWS) return null;
+  const row = (at) => Array.from(elements.slice(at * columns, (at + 1) * columns), (value, index) => ({ name: String(index), value: Number(value), isShare: false }));
+  return Array.from({ length: elements.length / columns }, (_, at) => row(at).filter(({ value }) => !Number.isNaN(value)));
+}
+
+/** The classes of probabilities that are sorted: an integer or text output of the same shape, without doubles. */
+function companion({ shape, elements }, all) {
+  const isSorted = shape.length === 1 && elements[0] > 0 && Array.prototype.every.call(elements, (value, index) => index === 0 || value <= elements[index - 1]);
+  if (!isSorted) return null;
+  const isClasses = (other) => (isInteger(other.datatype) || other.datatype === "BYTES") && shapeText(other.shape) === shapeText(shape) && new Set(other.elements).size === elements.length;
+  return all.find(isClasses) ?? null;
 }
 
 const label = (value, known) => (value instanceof Uint8Array ? `${value.length} bytes` : (known?.[Number(value)] ?? String(value)));
@@ -124,7 +139,8 @@ function barList(scores, most) {
 function percent(value) {
   const share = value * 100;
   if (share > 0 && share < 0.01) return "< 0.01 %";
-  return `${share >= 99.95 && share < 100 ? share.toFixed(2) : share.toFixed(share < 1 ? 2 : 1)} %`;
+  if (share >= 99.995 && share < 100) return "> 99.99 %";
+  return `${share.toFixed(share < 1 || share >= 99.95 ? 2 : 1)} %`;
 }
 
 function headline(tensor, labels) {
@@ -163,7 +179,7 @@ async function showFile(canvas, bytes, type) {
 function picture(tensor, plan) {
   const { shape, elements } = tensor;
   const [height, width] = plan.height > 0 ? [plan.height, plan.width] : shape.slice(-2);
-  const canvas = h("canvas", { class: `preview${Math.max(height, width) < 64 ? " tiny" : ""}`, role: "img", "aria-label": `${tensor.name} as a picture of ${width} by ${height}` });
+  const canvas = h("canvas", { class: `preview${Math.max(height, width) <= 64 ? " tiny" : ""}`, role: "img", "aria-label": `${tensor.name} as a picture of ${width} by ${height}` });
   drawPicture(canvas, elements, plan, height, width);
   return canvas;
 }

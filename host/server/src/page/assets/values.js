@@ -66,6 +66,7 @@ export function gridMode(spec, changed) {
   });
   const grid = h("div", { class: "grid", role: "group", "aria-label": `Values of ${spec.name}` });
   const isBool = spec.datatype === "BOOL";
+  const first = isBool ? "false" : spec.datatype === "BYTES" ? "" : "0";
   let cells = [];
 
   function build(texts) {
@@ -77,7 +78,7 @@ export function gridMode(spec, changed) {
     }
     const columns = Math.max(1, shape.at(-1) ?? 1);
     grid.style.setProperty("--columns", String(columns));
-    cells = Array.from({ length: count(shape) }, (_, index) => cell(place(index, shape), texts[index] ?? (isBool ? "false" : "0")));
+    cells = Array.from({ length: count(shape) }, (_, index) => cell(place(index, shape), texts[index] ?? first));
     fill(grid, cells.map((input) => (isBool ? h("label", { class: "check" }, input) : input)));
   }
 
@@ -124,7 +125,7 @@ export function gridMode(spec, changed) {
       sizes.set(shape);
       build(Array.from(elements, (value) => elementText(value, spec.datatype)));
     },
-    takes: ({ shape }) => fitsGrid(shape),
+    takes: ({ shape, elements }) => fitsGrid(shape) && !elements.some((element) => element instanceof Uint8Array),
   };
 }
 
