@@ -1,5 +1,6 @@
 //! The command line as types. What a flag does is said here, once.
 
+mod bench;
 mod images;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 use crate::input::InputArg;
 
+pub(crate) use bench::*;
 pub(crate) use images::*;
 
 const STYLES: Styles = Styles::styled()
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Run the tests of a function
     Test(TestArgs),
+    /// Measure how fast a function answers, here or at a server
+    Bench(Box<BenchArgs>),
     /// Show what a function, component or model takes, gives and needs
     Inspect(InspectArgs),
     /// Make an image of a function, in the store
