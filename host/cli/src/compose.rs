@@ -20,7 +20,8 @@ use crate::what::What;
 /// The variable that names the ONNX Runtime library to use.
 pub(crate) const ONNXRUNTIME_VARIABLE: &str = "SAMARA_ONNXRUNTIME";
 
-/// Calls that may wait for a compute thread; one-shot commands make few.
+/// Calls that may wait for a compute thread; one-shot commands make few, and
+/// callers side by side no more than one each.
 const QUEUE: usize = 64;
 
 /// The same for a server, whose gates let in fewer.
@@ -37,6 +38,15 @@ pub(crate) struct Loaded {
     runtime: Runtime,
 }
 
+/// How a loaded function is going to be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// By one caller, a few times: what starts soonest is best.
+    Once,
+    /// By so many callers side by side, for long: what runs fastest is best.
+    Callers(usize),
+}
+
 impl Loaded {
     /// Starts a host for one function and loads it.
     ///
@@ -45,17 +55,20 @@ impl Loaded {
     pub(crate) fn load(
         what: &What,
         source: FunctionSource,
+        usage: Use,
         settings: &Settings,
         printer: &Printer,
     ) -> Result<Self> {
         let _spinner = printer.spinner(format!("loading {}", source.name));
-        let pool = Arc::new(pool(settings));
+        let pool = Arc::new(pool(settings, usage));
         let early = load_early(&pool, &source);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        let host = host(settings, pool, source.stages.len())?;
+        let mut builder = match usage {
+            Use::Once => tokio::runtime::Builder::new_current_thread(),
+            Use::Callers(_) => tokio::runtime::Builder::new_multi_thread(),
+        };
+        let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+        let instances = source.stages.len().max(1).saturating_mul(usage.callers());
+        let host = host(settings, pool, instances)?;
         let function = runtime.block_on(Function::load(&host, source));
         drop(early);
         let function = function?;
@@ -64,6 +77,11 @@ impl Loaded {
         }
         let version = what.manifest().map_or("", |manifest| &manifest.function.version).to_owned();
         Ok(Self { function, version, runtime })
+    }
+
+    /// What the function is called on.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Leaves everything standing, for a process that ends now: the system
@@ -89,6 +107,22 @@ impl Loaded {
     }
 }
 
+impl Use {
+    fn callers(self) -> usize {
+        match self {
+            Use::Once => 1,
+            Use::Callers(count) => count,
+        }
+    }
+
+    fn preference(self) -> Preference {
+        match self {
+            Use::Once => Preference::Startup,
+            Use::Callers(_) => Preference::Throughput,
+        }
+    }
+}
+
 /// Compiles components into the code cache, so that no first call waits for it.
 ///
 /// # Errors
@@ -97,7 +131,7 @@ pub(crate) fn precompile<'b>(
     settings: &Settings,
     components: impl Iterator<Item = (String, &'b Bytes)>,
 ) -> Result<()> {
-    let host = host(settings, Arc::new(pool(settings)), 1)?;
+    let host = host(settings, Arc::new(pool(settings, Use::Once)), 1)?;
     for (name, bytes) in components {
         host.precompile(&name, bytes)?;
     }
@@ -111,27 +145,28 @@ pub(crate) fn precompile<'b>(
 /// When the machine has no room for them.
 pub(crate) fn serving_host(settings: &Settings, instances: u32, threads: Option<usize>) -> Result<Host> {
     let compute = Compute::new(threads.unwrap_or_else(self::threads), SERVING_QUEUE);
-    let models = Pool::new(backends(settings, Preference::Throughput), Arc::new(compute));
+    let models = Pool::new(registry_for(settings, Use::Often), Arc::new(compute));
     let code_cache = settings.store.as_ref().map(Store::code);
     Ok(Host::new(HostOptions { code_cache, models: Arc::new(models), instances })?)
 }
 
 /// The backends of this build, ready for one run.
 pub(crate) fn registry(settings: &Settings) -> BackendRegistry {
-    backends(settings, Preference::Startup)
+    registry_for(settings, Use::Once)
 }
 
-fn backends(settings: &Settings, prefer: Preference) -> BackendRegistry {
+fn registry_for(settings: &Settings, usage: Use) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
-        prefer,
+        prefer: usage.preference(),
         ..RegistryOptions::default()
     })
 }
 
 /// A pool of models over the backends of this build.
-pub(crate) fn pool(settings: &Settings) -> Pool {
-    Pool::new(registry(settings), Arc::new(Compute::new(threads(), QUEUE)))
+pub(crate) fn pool(settings: &Settings, usage: Use) -> Pool {
+    let queue = QUEUE.max(usage.callers());
+    Pool::new(registry_for(settings, usage), Arc::new(Compute::new(threads(), queue)))
 }
 
 /// Where the library of ONNX Runtime may be, in the order of preference.
@@ -173,12 +208,12 @@ fn load_early(pool: &Arc<Pool>, source: &FunctionSource) -> Vec<JoinHandle<Optio
     source.models.values().map(load).collect()
 }
 
-fn host(settings: &Settings, models: Arc<Pool>, stages: usize) -> Result<Host> {
+fn host(settings: &Settings, models: Arc<Pool>, instances: usize) -> Result<Host> {
     let options = HostOptions {
         code_cache: settings.store.as_ref().map(Store::code),
         models,
-        // One call at a time takes one instance per stage.
-        instances: u32::try_from(stages.max(1)).context("too many stages")?,
+        // A call takes one instance per stage.
+        instances: u32::try_from(instances).context("too many stages")?,
     };
     Ok(Host::new(options)?)
 }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args, &settings, &printer),
         Command::Serve(args) => commands::serve::run(&args, &settings, &printer),
         Command::Test(args) => commands::test::run(&args, &settings, &printer),
+        Command::Bench(args) => commands::bench::run(&args, &settings, &printer),
         Command::Inspect(args) => commands::inspect::run(&args, &settings, &printer),
         Command::Pack(args) => commands::pack::run(&args, &settings, &printer),
         Command::Push(args) => commands::push::run(&args, &settings, &printer),

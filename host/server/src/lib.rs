@@ -19,6 +19,7 @@ mod http_function;
 mod infer;
 pub mod json;
 mod metrics;
+mod page;
 mod rest;
 mod router;
 

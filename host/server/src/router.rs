@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -11,7 +11,7 @@ use crate::app::Server;
 use crate::body::Body;
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::{api, guard, http_function, rest};
+use crate::{api, guard, http_function, page, rest};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -59,6 +59,11 @@ async fn route(
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
     let path = request.uri().path();
+    // The page is nobody's secret, and asks for a token itself.
+    if let Some(asset) = page::asset(path) {
+        expect_method(&request, &Method::GET, "GET")?;
+        return Ok(page_file(asset, &request));
+    }
     // Probes carry no tokens.
     if !path.starts_with("/v2/health/") {
         guard::check_token(&server.config(), request.headers())?;
@@ -73,6 +78,28 @@ async fn route(
         Some(served) => http_function::answer(server, served, context, request).await,
         None => Err(Error::NoSuchPath { path: path.to_owned() }),
     }
+}
+
+/// A file of the page, or word that the browser has it.
+fn page_file(asset: &'static page::Asset, request: &Request<Incoming>) -> Response<Body> {
+    let etag = asset.etag();
+    let is_known = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let mut response = match is_known {
+        true => Response::new(Body::empty()),
+        false => Response::new(Body::from(asset.bytes)),
+    };
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
+    for (name, value) in page::HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(ETAG, etag);
+    }
+    response
 }
 
 /// A response with a JSON text.

@@ -1,5 +1,6 @@
 //! The command line as types. What a flag does is said here, once.
 
+mod bench;
 mod images;
 mod serve;
 
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::input::InputArg;
 
+pub(crate) use bench::*;
 pub(crate) use images::*;
 pub(crate) use serve::*;
 
@@ -102,6 +104,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run the tests of a function
     Test(TestArgs),
+    /// Measure how fast a function answers, here or at a server
+    Bench(Box<BenchArgs>),
     /// Show what a function, component or model takes, gives and needs
     Inspect(InspectArgs),
     /// Make an image of a function, in the store

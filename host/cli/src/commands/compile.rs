@@ -17,7 +17,11 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
     let request = what::model_request(&args.model, &args.place)?;
     let model = {
         let _spinner = printer.spinner(format!("loading {name}"));
-        compose::pool(settings).acquire(&request.source, &request.choice, &request.options)?
+        compose::pool(settings, compose::Use::Once).acquire(
+            &request.source,
+            &request.choice,
+            &request.options,
+        )?
     };
     let component = samara_engine::component_for_model(&name, model.signature())
         .with_context(|| format!("cannot make a component out of `{}`", args.model.display()))?;

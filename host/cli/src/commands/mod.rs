@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod backends;
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod compile;

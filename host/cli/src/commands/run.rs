@@ -7,7 +7,7 @@ use samara_engine::{CallReport, Compiled, ErrorKind, Kind, ModelRun};
 use samara_nn::{Datatype, NamedTensor, Signature, TensorSpec};
 
 use crate::args::RunArgs;
-use crate::compose::Loaded;
+use crate::compose::{Loaded, Use};
 use crate::error::{Outcome, Usage};
 use crate::grants;
 use crate::images::Images;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Res
     if let Some(manifest) = what.manifest() {
         grants::tell_missing(&manifest.capabilities, what.folder(), &source.grants, &source.name, printer);
     }
-    let loaded = Loaded::load(&what, source, settings, printer)?;
+    let loaded = Loaded::load(&what, source, Use::Once, settings, printer)?;
     tell_load(&loaded, printer);
     let outcome = match (loaded.function.kind(), loaded.function.signature()) {
         (Kind::Command(_), _) => run_command(args, &loaded),

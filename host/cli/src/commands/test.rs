@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::TestArgs;
 use crate::compare;
-use crate::compose::Loaded;
+use crate::compose::{Loaded, Use};
 use crate::error::{Outcome, explain};
 use crate::grants;
 use crate::images::Images;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &TestArgs, settings: &Settings, printer: &Printer) -> Re
     if let Some(manifest) = what.manifest() {
         grants::tell_missing(&manifest.capabilities, what.folder(), &source.grants, &source.name, printer);
     }
-    let loaded = Loaded::load(&what, source, settings, printer)?;
+    let loaded = Loaded::load(&what, source, Use::Once, settings, printer)?;
     let Some(signature) = loaded.function.signature() else {
         bail!("`{}` is {}, and tests call functions", loaded.function.name(), loaded.function.kind().name());
     };

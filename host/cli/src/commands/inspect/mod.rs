@@ -9,7 +9,7 @@ use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
 
 use crate::args::InspectArgs;
-use crate::compose::Loaded;
+use crate::compose::{Loaded, Use};
 use crate::error::Outcome;
 use crate::images::Images;
 use crate::interface;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
     let images = Images::new(settings, &args.registry, printer);
     let what = What::find(&args.what, &images)?;
     let source = what.source(&args.models, &args.place, &args.grants, &images)?;
-    let loaded = Loaded::load(&what, source.clone(), settings, printer)?;
+    let loaded = Loaded::load(&what, source.clone(), Use::Once, settings, printer)?;
     let capabilities = what.manifest().map(|manifest| manifest.capabilities.clone()).unwrap_or_default();
     let image = match &what {
         What::Packed(packed) => {
