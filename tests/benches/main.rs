@@ -2,8 +2,8 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [calls] [loads] [process] [memory] [pull] [weights]` builds
-//! what is needed and runs the named ones, or all.
+//! `cargo xtask bench [calls] [loads] [process] [memory] [pull] [weights]
+//! [serving] [serving-large]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod calls;
@@ -13,6 +13,7 @@ mod loads;
 mod memory;
 mod process;
 mod pull;
+mod serving;
 mod stats;
 mod weights;
 
@@ -20,21 +21,23 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 8] = [
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
     ("weights", weights::run),
+    ("serving", serving::run),
+    ("serving-large", serving::run_large),
 ];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((weights::CHILD, arguments)) =
-        wanted.split_first().map(|(first, rest)| (first.as_str(), rest))
-    {
-        return weights::child(arguments);
+    match wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some((weights::CHILD, arguments)) => return weights::child(arguments),
+        Some((serving::CEILING, arguments)) => return serving::ceiling(arguments),
+        _ => {}
     }
     if let Some(unknown) = wanted.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
         let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
