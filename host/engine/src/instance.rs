@@ -172,8 +172,7 @@ impl InstanceState {
     /// Sets the instance up for one call.
     pub(crate) fn begin(&mut self, call: &Call) {
         self.time = Time::At(call.deadline.at);
-        self.nn.context =
-            RunContext { deadline: Some(call.deadline.at), ..RunContext::default() };
+        self.nn.context = RunContext { deadline: Some(call.deadline.at), ..RunContext::default() };
         self.nn.runs.clear();
         self.nn.call_began = call.started;
         self.voice.begin(call.request_id.clone());

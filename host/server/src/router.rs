@@ -83,7 +83,8 @@ async fn route(
 /// A file of the page, or word that the browser has it.
 fn page_file(asset: &'static page::Asset, request: &Request<Incoming>) -> Response<Body> {
     let etag = asset.etag();
-    let is_known = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let is_known =
+        request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let mut response = match is_known {
         true => Response::new(Body::empty()),
         false => Response::new(Body::from(asset.bytes)),

@@ -130,7 +130,8 @@ mod tests {
     fn the_page_and_its_parts_have_paths() {
         assert_eq!(asset("/").unwrap().media_type, HTML);
         assert_eq!(asset("/page/main.js").unwrap().media_type, SCRIPT);
-        for path in ["", "/main.js", "/page", "/page/", "/page/none.js", "/page/../mod.rs", "/page//main.js"] {
+        for path in ["", "/main.js", "/page", "/page/", "/page/none.js", "/page/../mod.rs", "/page//main.js"]
+        {
             assert!(asset(path).is_none(), "{path}");
         }
     }
@@ -161,7 +162,9 @@ mod tests {
             assert!(!page.contains(inline), "index.html has `{inline}`");
         }
         for (name, asset) in ASSETS.iter().filter(|(name, _)| name.ends_with(".js")) {
-            for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+            for markup in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+            {
                 assert!(!text(asset).contains(markup), "{name} has `{markup}`");
             }
         }
