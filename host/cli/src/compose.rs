@@ -145,20 +145,20 @@ pub(crate) fn precompile<'b>(
 /// When the machine has no room for them.
 pub(crate) fn serving_host(settings: &Settings, instances: u32, threads: Option<usize>) -> Result<Host> {
     let compute = Compute::new(threads.unwrap_or_else(self::threads), SERVING_QUEUE);
-    let models = Pool::new(registry_for(settings, Use::Often), Arc::new(compute));
+    let models = Pool::new(registry_for(settings, Preference::Throughput), Arc::new(compute));
     let code_cache = settings.store.as_ref().map(Store::code);
     Ok(Host::new(HostOptions { code_cache, models: Arc::new(models), instances })?)
 }
 
 /// The backends of this build, ready for one run.
 pub(crate) fn registry(settings: &Settings) -> BackendRegistry {
-    registry_for(settings, Use::Once)
+    registry_for(settings, Preference::Startup)
 }
 
-fn registry_for(settings: &Settings, usage: Use) -> BackendRegistry {
+fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
-        prefer: usage.preference(),
+        prefer,
         ..RegistryOptions::default()
     })
 }
@@ -166,7 +166,7 @@ fn registry_for(settings: &Settings, usage: Use) -> BackendRegistry {
 /// A pool of models over the backends of this build.
 pub(crate) fn pool(settings: &Settings, usage: Use) -> Pool {
     let queue = QUEUE.max(usage.callers());
-    Pool::new(registry_for(settings, usage), Arc::new(Compute::new(threads(), queue)))
+    Pool::new(registry_for(settings, usage.preference()), Arc::new(Compute::new(threads(), queue)))
 }
 
 /// Where the library of ONNX Runtime may be, in the order of preference.
