@@ -12,6 +12,7 @@ mod guests;
 pub mod onnx;
 mod random;
 pub mod registry;
+pub mod server;
 mod tools;
 
 pub use debian::trixie;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::oip::{Parameters, Request, Response, parse_values};
+use samara_server::json::{Parameters, Request, Response, parse_values};
 
 /// A body, and where its JSON ends when tensors follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,7 +183,7 @@ impl RawOutput<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oip::parse_request;
+    use samara_server::json::parse_request;
 
     fn request(outputs: &[&str]) -> Request {
         Request {

@@ -13,7 +13,7 @@ use crate::args::BenchArgs;
 use crate::compare;
 use crate::error::Usage;
 use crate::input;
-use crate::oip::{Request, parse_request, parse_tensors};
+use samara_server::json::{Request, parse_request, parse_tensors};
 use crate::printer::Printer;
 use crate::what::What;
 
