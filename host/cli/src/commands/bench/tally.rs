@@ -10,6 +10,9 @@ use hdrhistogram::Histogram;
 /// Digits of a latency that are kept.
 const DIGITS: u8 = 3;
 
+/// Longer times are counted as this one.
+const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
+
 /// What one request came to.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -71,8 +74,11 @@ impl Tally {
         self.received += answer.received;
         match answer.result {
             Ok(()) => {
-                let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).max(1);
-                self.latency.saturating_record(nanoseconds);
+                let nanoseconds = latency.clamp(Duration::from_nanos(1), LONGEST).as_nanos() as u64;
+                // The histogram grows as far as it has to.
+                if self.latency.record(nanoseconds).is_err() {
+                    self.latency.saturating_record(nanoseconds);
+                }
                 self.add_split(answer.split);
             }
             Err(kind) => *self.errors.entry(kind).or_default() += 1,

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn other_urls_are_refused() {
         let cases = [
-            ("h:8000", "cannot be driven"),
+            ("h:8000", "has no scheme\nhint: write `http://h:8000`"),
             ("localhost", "has no scheme\nhint: write `http://localhost`"),
             ("grpc://h:8001", "`grpc`, which cannot be driven\nhint: give the server's REST address"),
             ("http://", "is no URL"),
