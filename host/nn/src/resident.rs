@@ -103,7 +103,7 @@ impl ResidentModel {
 
     /// Where it was asked to run.
     pub fn target(&self) -> Target {
-        self.key.options.target
+        self.membership.key.options.target
     }
 
     pub fn identity(&self) -> &str {

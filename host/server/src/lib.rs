@@ -21,6 +21,7 @@ pub mod json;
 mod metrics;
 mod rest;
 mod router;
+mod watch;
 
 pub use app::{App, Drained, Parts, Running, Summary};
 pub use body::{Body, BoxError};
