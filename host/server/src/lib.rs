@@ -18,9 +18,12 @@ mod guard;
 mod http_function;
 mod infer;
 pub mod json;
+mod live;
+mod logs;
 mod metrics;
 mod rest;
 mod router;
+mod trace;
 mod watch;
 
 pub use app::{App, Drained, Parts, Running, Summary};
