@@ -11,11 +11,7 @@ use crate::app::Server;
 use crate::body::Body;
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
-<<<<<<< HEAD
-use crate::{api, guard, http_function, page, rest};
-=======
-use crate::{api, guard, http_function, metrics, rest};
->>>>>>> w-obs
+use crate::{api, guard, http_function, metrics, page, rest};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

@@ -1,0 +1,2 @@
+//! `samara serve` as a user meets it: the program, on real functions, asked
+//! over real connections.
