@@ -58,7 +58,7 @@ pub(crate) fn request(bytes: Vec<u8>) -> ModelRequest {
         bytes: bytes.into(),
         path: None,
     };
-    ModelRequest { source, choice: Choice::Auto, options: LoadOptions::default() }
+    ModelRequest { source, choice: Choice::Auto, options: LoadOptions::default(), batch: None }
 }
 
 /// `y = 2 x` over a vector: a model that costs next to nothing.

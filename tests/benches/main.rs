@@ -2,10 +2,11 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [calls] [loads] [process] [memory] [pull] [weights]
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [weights]
 //! [serving] [serving-large]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod batching;
 mod calls;
 mod function;
 mod large;
@@ -21,7 +22,8 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
+    ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),

@@ -86,7 +86,8 @@ fn source() -> FunctionSource {
         bytes: bytes.into(),
         path: None,
     };
-    let request = ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default() };
+    let request =
+        ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default(), batch: None };
     let component = std::fs::read(samara_test::guest("function_rows")).unwrap();
     FunctionSource {
         name: "rows".to_owned(),

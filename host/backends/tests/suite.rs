@@ -6,6 +6,8 @@
 
 #[path = "suite/agreement.rs"]
 mod agreement;
+#[path = "suite/batching.rs"]
+mod batching;
 #[path = "suite/files.rs"]
 mod files;
 #[path = "suite/hostile.rs"]
@@ -26,7 +28,7 @@ use samara_nn::{
 /// A backend under test and what it is known to lack.
 pub(crate) struct Subject {
     pub(crate) backend: Arc<dyn Backend>,
-    backends: BackendRegistry,
+    pub(crate) backends: BackendRegistry,
     /// Cases to leave out, each with its reason.
     ignored: &'static [(&'static str, &'static str)],
 }
@@ -121,6 +123,9 @@ macro_rules! runner {
                 models::trees_are_climbed_at_any_size,
                 models::footprints_follow_the_weights,
                 models::rows_are_merged_only_when_independent,
+                batching::rows_alone_and_together_agree,
+                batching::concurrent_calls_are_merged,
+                batching::a_signature_without_rows_cannot_be_merged,
                 runs::every_datatype_passes_through,
                 runs::datatypes_that_are_lacked_are_named,
                 runs::scalars_and_empty_tensors_pass,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
-use samara_nn::{Choice, Format, LoadOptions, ModelSource, Target};
+use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Target};
 use samara_package::image;
 use samara_package::manifest::{self, ModelPath, StageRun, TestCase};
 use samara_package::{InvalidReference, Manifest, Reference};
@@ -37,6 +37,8 @@ struct ModelOptions {
     target: Target,
     choice: Choice,
     threads: Option<usize>,
+    sessions: Option<usize>,
+    batch: Option<BatchPolicy>,
 }
 
 /// The file of a model, wherever it lies.
@@ -283,6 +285,8 @@ fn requests(
             target: model.target.parse()?,
             choice: Choice::from(model.backend.as_str()),
             threads: model.threads,
+            sessions: model.sessions,
+            batch: model.batch.map(|batch| BatchPolicy { max_rows: batch.max, delay: batch.delay }),
         };
         let file = files.remove(name).with_context(|| format!("the model `{name}` has no file"))?;
         let request = request(name, file, place, &options)
@@ -312,10 +316,14 @@ pub(crate) fn format_of(path: &Path) -> Result<Format> {
 
 fn request(name: &str, file: ModelFile, place: &PlaceArgs, options: &ModelOptions) -> Result<ModelRequest> {
     let choice = place.backend.as_deref().map_or_else(|| options.choice.clone(), Choice::from);
-    let options = LoadOptions {
-        target: place.target.unwrap_or(options.target),
-        threads: options.threads.unwrap_or_else(|| compose::threads_for(file.bytes.len())),
-    };
+    let (batch, options) = (
+        options.batch,
+        LoadOptions {
+            target: place.target.unwrap_or(options.target),
+            threads: options.threads.unwrap_or_else(|| compose::threads_for(file.bytes.len())),
+            sessions: options.sessions,
+        },
+    );
     let source = ModelSource {
         name: name.to_owned(),
         identity: file.identity,
@@ -323,7 +331,7 @@ fn request(name: &str, file: ModelFile, place: &PlaceArgs, options: &ModelOption
         bytes: file.bytes,
         path: file.is_on_disk.then_some(file.path),
     };
-    Ok(ModelRequest { source, choice, options })
+    Ok(ModelRequest { source, choice, options, batch })
 }
 
 fn limits(limits: &manifest::Limits) -> Limits {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use samara_nn::{Choice, LoadOptions, ModelSource, NamedTensor, ResidentModel, Signature, Tensor};
+use samara_nn::{NamedTensor, Signature, Tensor};
 use tokio::task::JoinHandle;
 use wasmtime::component::Component;
 
@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::instance::{Terms, blocking};
 use crate::kind::Kind;
 use crate::limits::Limits;
+use crate::models::{ModelRequest, ModelUse, Models, finish_loading, start_loading};
 use crate::output::GuestOutput;
 use crate::pipeline::{self, Face, Wiring};
 use crate::report::{CallReport, LoadReport};
@@ -47,14 +48,6 @@ pub enum StageSource {
     Model { name: String, model: String, rename: BTreeMap<String, String> },
 }
 
-/// A model and how it is to be loaded.
-#[derive(Debug, Clone)]
-pub struct ModelRequest {
-    pub source: ModelSource,
-    pub choice: Choice,
-    pub options: LoadOptions,
-}
-
 /// What a call gave.
 #[derive(Debug)]
 pub struct Outcome {
@@ -74,7 +67,7 @@ struct Inner {
     host: Host,
     limits: Limits,
     shape: Shape,
-    models: Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    models: Models,
     created: Arc<AtomicU64>,
     report: LoadReport,
 }
@@ -104,7 +97,7 @@ impl Function {
         // Models load on threads of their own while components compile here.
         let loading = start_loading(host, &source.models);
         let compiled = compile(host, &source, &mut report).await;
-        let models = Arc::new(finish_loading(loading, &mut report).await?);
+        let models = finish_loading(loading, &mut report).await?;
         let created = Arc::default();
         let loader = Loader { host, source: &source, models: &models, created: &created };
         let shape = loader.shape(compiled?).await?;
@@ -141,8 +134,8 @@ impl Function {
     }
 
     /// The models that it holds, by the function's names for them.
-    pub fn models(&self) -> &BTreeMap<String, Arc<ResidentModel>> {
-        &self.inner.models
+    pub fn models(&self) -> &BTreeMap<String, ModelUse> {
+        &self.inner.models.by_name
     }
 
     /// What loading it took.
@@ -268,37 +261,6 @@ impl std::fmt::Debug for Function {
     }
 }
 
-/// A model that is being loaded: its name, and what comes of it and how long it
-/// took.
-type Loading = (String, JoinHandle<(samara_nn::Result<Arc<ResidentModel>>, Duration)>);
-
-fn start_loading(host: &Host, requests: &BTreeMap<String, ModelRequest>) -> Vec<Loading> {
-    let start = |(name, request): (&String, &ModelRequest)| {
-        let (pool, request) = (Arc::clone(host.models()), request.clone());
-        let load = move || {
-            let started = Instant::now();
-            (pool.acquire(&request.source, &request.choice, &request.options), started.elapsed())
-        };
-        (name.clone(), tokio::task::spawn_blocking(load))
-    };
-    requests.iter().map(start).collect()
-}
-
-async fn finish_loading(
-    loading: Vec<Loading>,
-    report: &mut LoadReport,
-) -> Result<BTreeMap<String, Arc<ResidentModel>>> {
-    let mut models = BTreeMap::new();
-    for (name, load) in loading {
-        let (model, took) =
-            load.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-        let model = model?;
-        report.models.push((name.clone(), model.backend(), took));
-        models.insert(name, model);
-    }
-    Ok(models)
-}
-
 /// The compiled form of each component stage, in order; `None` for a model.
 async fn compile(
     host: &Host,
@@ -335,7 +297,7 @@ impl FunctionSource {
 struct Loader<'a> {
     host: &'a Host,
     source: &'a FunctionSource,
-    models: &'a Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    models: &'a Models,
     created: &'a Arc<AtomicU64>,
 }
 
@@ -391,9 +353,9 @@ impl Loader<'_> {
         )
     }
 
-    fn model(&self, stage: &str, model: &str) -> Result<Arc<ResidentModel>> {
+    fn model(&self, stage: &str, model: &str) -> Result<ModelUse> {
         let missing = || self.pipeline_error(stage, format!("no model is called `{model}`"));
-        self.models.get(model).cloned().ok_or_else(missing)
+        self.models.by_name.get(model).cloned().ok_or_else(missing)
     }
 
     fn pipeline_error(&self, stage: &str, reason: String) -> Error {
@@ -405,7 +367,7 @@ impl Loader<'_> {
             function: self.source.label(stage),
             limits: self.source.limits.clone(),
             grants: Arc::new(self.source.grants.clone()),
-            models: Arc::clone(self.models),
+            models: self.models.clone(),
             pool: Arc::clone(self.host.models()),
             speaker: Arc::new(Speaker {
                 function: self.source.name.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use samara_nn::{Cancellation, Pool, ResidentModel, RunContext};
+use samara_nn::{Pool, RunContext};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::component::ResourceTable;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
@@ -51,7 +51,7 @@ pub(crate) struct Terms {
     pub(crate) function: String,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
-    pub(crate) models: Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    pub(crate) models: Models,
     pub(crate) pool: Arc<Pool>,
     pub(crate) speaker: Arc<Speaker>,
     /// Instances that calls of the whole function have created.
@@ -105,7 +105,7 @@ impl Terms {
             table,
             meter: Meter::new(self.limits.clone()),
             nn: NnState {
-                granted: Arc::clone(&self.models),
+                models: self.models.clone(),
                 pool: Arc::clone(&self.pool),
                 context: RunContext::default(),
                 runs: Vec::new(),
@@ -172,7 +172,7 @@ impl InstanceState {
     /// Sets the instance up for one call.
     pub(crate) fn begin(&mut self, call: &Call) {
         self.time = Time::At(call.deadline.at);
-        self.nn.context = RunContext { deadline: Some(call.deadline.at), ..RunContext::default() };
+        self.nn.context = self.nn.models.context(call.deadline);
         self.nn.runs.clear();
         self.nn.call_began = call.started;
         self.voice.begin(call.request_id.clone());

@@ -52,10 +52,11 @@ pub struct ModelRun {
     /// When it was asked for, from the call's start.
     pub began: Duration,
     pub queued: Duration,
+    /// The computation; of all calls in it, where several were merged.
     pub computed: Duration,
-    /// Rows in the run, of all calls that were merged into it.
+    /// Rows in the run that gave the answer; 1 for a model without rows.
     pub batch_rows: usize,
-    /// Calls in the run, this one included.
+    /// Calls in that run, this one included.
     pub batch_calls: usize,
 }
 

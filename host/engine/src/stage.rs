@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_nn::{Cancellation, ResidentModel, RunContext, Signature, Tensor};
+use samara_nn::{Signature, Tensor};
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::{I32Exit, p2, p3};
@@ -18,8 +18,9 @@ use crate::instance::{InstanceState, Terms};
 use crate::kind::{Kind, Wasi};
 use crate::limits::format_bytes;
 use crate::linker::check_imports;
+use crate::models::ModelUse;
 use crate::pipeline::{Face, Wiring};
-use crate::report::{ModelRun, StageReport};
+use crate::report::StageReport;
 use crate::reuse::{Idle, Reuse};
 use crate::serve::HttpFunction;
 use crate::wasi::nn::{self, SamaraFunction, SamaraFunctionPre};
@@ -40,7 +41,7 @@ pub(crate) struct Stage {
 /// What a stage runs.
 pub(crate) enum Body {
     Component { pre: SamaraFunctionPre<InstanceState>, signature: Signature },
-    Model(Arc<ResidentModel>),
+    Model(ModelUse),
 }
 
 /// A component that is called otherwise than with tensors.
@@ -137,24 +138,17 @@ impl Stage {
 
     async fn call_model(
         &self,
-        model: &Arc<ResidentModel>,
+        model: &ModelUse,
         inputs: Vec<Tensor>,
         call: &Call,
         report: &mut StageReport,
     ) -> Result<Vec<Tensor>> {
         let deadline = call.deadline;
-        let context = RunContext { deadline: Some(deadline.at), ..RunContext::default() };
-        let answer =
-            until(deadline, model.run(inputs, context)).await.ok_or_else(|| self.timeout(deadline))??;
-        report.models.push(ModelRun {
-            model: model.name().to_owned(),
-            backend: answer.backend,
-            began: report.began,
-            queued: answer.queued,
-            computed: answer.computed,
-            batch_rows: answer.batch_rows,
-            batch_calls: answer.batch_calls,
-        });
+        let context = model.context(self.terms.models.context(deadline));
+        let answer = until(deadline, model.model.run(inputs, context))
+            .await
+            .ok_or_else(|| self.timeout(deadline))??;
+        report.models.push(model.report(report.began, &answer));
         Ok(answer.outputs)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use samara_nn::{ResidentModel, Signature, TensorSpec};
+use samara_nn::{BatchPolicy, ResidentModel, Signature, TensorSpec};
 use serde_json::{Value, json};
 
 use crate::app::Server;
@@ -55,10 +55,15 @@ fn function(served: &Served, versions: &[&str]) -> Value {
         "state": "ready",
         "signature": served.function.signature().map(signature),
         "models": served.function.models().iter().map(|(name, loaded)| model(name, loaded)).collect::<Vec<_>>(),
+        "batch": served.function.models().values().map(|model| model.batch).find(BatchPolicy::merges).map(batch),
         "tests": served.tests.iter().map(|test| &test.name).collect::<Vec<_>>(),
         "route": served.is_http().then_some(&served.route),
         "labels": served.labels,
     })
+}
+
+fn batch(policy: BatchPolicy) -> Value {
+    json!({ "max": policy.max_rows, "delay_us": u64::try_from(policy.delay.as_micros()).unwrap_or(u64::MAX) })
 }
 
 /// A function that is configured and does not answer.

@@ -13,6 +13,7 @@ use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
 use crate::digest::sha256;
 use crate::instance::InstanceState;
+use crate::models::{ModelUse, Models};
 use crate::report::ModelRun;
 
 mod generated {
@@ -56,8 +57,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Res
 
 /// What `wasi:nn` keeps for one instance.
 pub(crate) struct NnState {
-    /// The models that the function is granted, by name.
-    pub(crate) granted: Arc<BTreeMap<String, Arc<ResidentModel>>>,
+    /// The models that the function is granted.
+    pub(crate) models: Models,
     pub(crate) pool: Arc<Pool>,
     /// The circumstances of the call that is served now.
     pub(crate) context: RunContext,
@@ -84,11 +85,11 @@ enum Content {
 
 /// A loaded model in the hands of a guest.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
-pub struct Graph(Arc<ResidentModel>);
+pub struct Graph(ModelUse);
 
 /// A guest's right to run a model.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
-pub struct ExecutionContext(Arc<ResidentModel>);
+pub struct ExecutionContext(ModelUse);
 
 /// An error in the hands of a guest.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
@@ -220,13 +221,14 @@ impl graph::Host for InstanceState {
         &mut self,
         name: String,
     ) -> wasmtime::Result<Result<Resource<Graph>, Resource<GuestError>>> {
-        match self.nn.granted.get(&name) {
+        match self.nn.models.by_name.get(&name) {
             Some(model) => {
-                let graph = Graph(Arc::clone(model));
+                let graph = Graph(model.clone());
                 Ok(Ok(self.table.push(graph)?))
             }
             None => {
-                let granted: Vec<String> = self.nn.granted.keys().map(|name| format!("`{name}`")).collect();
+                let granted: Vec<String> =
+                    self.nn.models.by_name.keys().map(|name| format!("`{name}`")).collect();
                 let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
                 let message = format!(
                     "no model `{name}` is granted to this function (granted: {granted}); declare it under `[model.{name}]` in samara.toml"
@@ -242,7 +244,7 @@ impl graph::HostGraph for InstanceState {
         &mut self,
         graph: Resource<Graph>,
     ) -> wasmtime::Result<Result<Resource<ExecutionContext>, Resource<GuestError>>> {
-        let context = ExecutionContext(Arc::clone(&self.table.get(&graph)?.0));
+        let context = ExecutionContext(self.table.get(&graph)?.0.clone());
         Ok(Ok(self.table.push(context)?))
     }
 
@@ -260,25 +262,17 @@ impl inference::HostGraphExecutionContext for InstanceState {
         context: Resource<ExecutionContext>,
         inputs: Vec<Named>,
     ) -> wasmtime::Result<Result<Vec<Named>, Resource<GuestError>>> {
-        let model = Arc::clone(&self.table.get(&context)?.0);
+        let model = self.table.get(&context)?.0.clone();
         let tensors = match self.read_inputs(&model, inputs)? {
             Ok(tensors) => tensors,
             Err(mismatch) => return self.refuse(NnError::from(mismatch).into()),
         };
         let began = self.nn.call_began.elapsed();
-        let answer = match model.infer(tensors, self.run_context()).await {
+        let answer = match model.model.infer(tensors, model.context(self.run_context())).await {
             Ok(answer) => answer,
             Err(error) => return self.refuse(error.into()),
         };
-        self.nn.runs.push(ModelRun {
-            model: model.name().to_owned(),
-            backend: answer.backend,
-            began,
-            queued: answer.queued,
-            computed: answer.computed,
-            batch_rows: answer.batch_rows,
-            batch_calls: answer.batch_calls,
-        });
+        self.nn.runs.push(model.report(began, &answer));
         let mut outputs = Vec::with_capacity(answer.outputs.len());
         for (name, tensor) in model.signature().name_outputs(answer.outputs) {
             let charged = tensor.data().len() as u64 + HANDLE_COST;
@@ -382,7 +376,7 @@ async fn load_from_guest(
     mut parts: Vec<Vec<u8>>,
     encoding: graph::GraphEncoding,
     target: graph::ExecutionTarget,
-) -> Result<Arc<ResidentModel>, GuestError> {
+) -> Result<ModelUse, GuestError> {
     use graph::{ExecutionTarget, GraphEncoding};
     let refuse = |code, message: &str| Err(GuestError { code, message: message.to_owned() });
     let format = match encoding {
@@ -411,7 +405,10 @@ async fn load_from_guest(
     };
     let pool = Arc::clone(pool);
     let options = LoadOptions { target, ..LoadOptions::default() };
-    let loaded = crate::instance::blocking(move || pool.acquire(&source, &Choice::Auto, &options)).await;
+    let loaded = crate::instance::blocking(move || {
+        pool.acquire(&source, &Choice::Auto, &options).and_then(ModelUse::unasked)
+    })
+    .await;
     loaded.map_err(GuestError::from)
 }
 

@@ -2,6 +2,7 @@
 //! memory, and the embedded backend.
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod batching;
 mod capabilities;
 mod functions;
 mod hostile;

@@ -69,7 +69,8 @@ pub(crate) fn with_model(mut source: FunctionSource, name: &str, bytes: Vec<u8>)
         bytes: bytes.into(),
         path: None,
     };
-    let request = ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default() };
+    let request =
+        ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default(), batch: None };
     source.models.insert(name.to_owned(), request);
     source
 }

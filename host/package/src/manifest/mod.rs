@@ -78,10 +78,12 @@ pub struct Model {
     pub target: String,
     /// A backend's name, or `auto`, the default.
     pub backend: String,
-    /// `None`: calls are not merged.
+    /// `None`: calls are merged only where that is known to change nothing.
     pub batch: Option<Batch>,
     /// Threads that one run may use; `None`: whoever runs it decides.
     pub threads: Option<usize>,
+    /// The most runs side by side; `None`: whoever runs it decides.
+    pub sessions: Option<usize>,
 }
 
 /// Where a model is.
@@ -101,9 +103,10 @@ pub enum ModelPath {
 /// How rows of several callers may be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
-    /// Rows in one run at most; at least 1.
+    /// Rows in one run at most; at least 1, which keeps every call by itself.
     pub max: usize,
-    /// How long a row may wait for company; zero by default.
+    /// How long a row may wait for company while the model runs for others;
+    /// zero by default.
     pub delay: Duration,
 }
 

@@ -94,13 +94,14 @@ fn models(root: &Section<'_>) -> Result<BTreeMap<String, Model>> {
 }
 
 fn model(section: &Section<'_>) -> Result<Model> {
-    section.check_keys(&["path", "target", "backend", "batch", "threads"])?;
+    section.check_keys(&["path", "target", "backend", "batch", "threads", "sessions"])?;
     Ok(Model {
         path: section.need("path", "the model's file")?.parsed(model_path)?,
         target: section.get("target").map_or(Ok("cpu".to_owned()), |entry| entry.parsed(target))?,
         backend: section.get("backend").map_or(Ok("auto".to_owned()), |entry| entry.parsed(item_name))?,
         batch: section.section("batch", "`batch`")?.map(|section| batch(&section)).transpose()?,
         threads: section.get("threads").map(|entry| entry.small_count()).transpose()?,
+        sessions: section.get("sessions").map(|entry| entry.small_count()).transpose()?,
     })
 }
 

@@ -18,6 +18,7 @@ target = "gpu:1"
 backend = "tract"
 batch = { max = 32, delay = "500us" }
 threads = 2
+sessions = 4
 
 [limits]
 memory = "64MiB"
@@ -69,6 +70,7 @@ fn every_key_arrives() {
         backend: "tract".to_owned(),
         batch: Some(Batch { max: 32, delay: Duration::from_micros(500) }),
         threads: Some(2),
+        sessions: Some(4),
     };
     assert_eq!(manifest.models, BTreeMap::from([("digits".to_owned(), model)]));
     let limits = Limits {

@@ -73,6 +73,38 @@ pub fn matmul(width: usize) -> Vec<u8> {
         .bytes()
 }
 
+/// Probabilities of ten classes for rows of 512 numbers, by two hidden layers of
+/// 1024: small, and yet far from free.
+pub fn perceptron() -> Vec<u8> {
+    let sizes = [512usize, 1024, 1024, 10];
+    let mut model = Model::new().input("x", FP32, &["batch", "512"]);
+    let mut random = crate::Random::new(512);
+    let mut last = "x".to_owned();
+    for (layer, size) in sizes.windows(2).enumerate() {
+        let [rows, columns] = [size[0], size[1]];
+        let bound = (3.0 / rows as f32).sqrt();
+        let mut values = |count: usize| -> Vec<f32> {
+            (0..count).map(|_| (random.below(2001) as f32 / 1000.0 - 1.0) * bound).collect()
+        };
+        let (w, b, g, a) =
+            (format!("w{layer}"), format!("b{layer}"), format!("g{layer}"), format!("a{layer}"));
+        model = model
+            .floats(&w, &[rows as i64, columns as i64], &values(rows * columns))
+            .floats(&b, &[columns as i64], &values(columns))
+            .node("Gemm", &[&last, &w, &b], &[&g]);
+        last = if layer + 2 < sizes.len() {
+            model = model.node("Relu", &[&g], &[&a]);
+            a
+        } else {
+            g
+        };
+    }
+    model
+        .node_with("Softmax", &[&last], &["y"], &[("axis", Attribute::Int(1))])
+        .output("y", FP32, &["batch", "10"])
+        .bytes()
+}
+
 /// `layers` products of `width` by `width` matrices, one after the other: about
 /// `2 layers width³` operations for an input of `width` rows.
 pub fn slow(width: usize, layers: usize) -> Vec<u8> {

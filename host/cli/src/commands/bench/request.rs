@@ -13,9 +13,9 @@ use crate::args::BenchArgs;
 use crate::compare;
 use crate::error::Usage;
 use crate::input;
-use samara_server::json::{Request, parse_request, parse_tensors};
 use crate::printer::Printer;
 use crate::what::What;
+use samara_server::json::{Request, parse_request, parse_tensors};
 
 /// The request of a bench.
 #[derive(Debug)]

@@ -1,0 +1,126 @@
+//! Callers at a time of one small model: their calls merged, and each by
+//! itself, in turn on the same compute threads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use samara_nn::{BatchPolicy, Choice, Compute, LoadOptions, Pool, ResidentModel, RunContext, Tensor};
+use samara_test::onnx::ready;
+use tokio::runtime::Runtime;
+
+use crate::function::request;
+use crate::stats::{median, show};
+
+const ROUNDS: usize = 9;
+
+/// How long the callers of a round go on.
+const ROUND: Duration = Duration::from_millis(400);
+
+const MERGED: BatchPolicy = BatchPolicy::AUTOMATIC;
+
+pub(crate) fn run() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    println!(
+        "calls of one row to a model of 1.6 million weights, {ROUNDS} rounds of {} ms",
+        ROUND.as_millis()
+    );
+    println!(
+        "| engine, callers | calls/s merged | alone | ratio | p99 merged | alone | ratio | calls in a run |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for engine in ["tract", "onnxruntime"] {
+        let library = samara_test::onnxruntime_library();
+        if engine == "onnxruntime" && library.is_none() {
+            continue;
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let compute = Arc::new(Compute::new(threads, 1024));
+        let options = samara_backends::RegistryOptions {
+            onnxruntime_libraries: library.into_iter().collect(),
+            ..samara_backends::RegistryOptions::default()
+        };
+        let pool = Pool::new(samara_backends::registry(&options), compute);
+        let source = request(ready::perceptron()).source;
+        let model = pool.acquire(&source, &Choice::Named(engine.to_owned()), &LoadOptions::default())?;
+        // Measures the model, and checks the merged runs of an engine that proves nothing.
+        round(&runtime, &model, 4, MERGED)?;
+        for callers in [1, 8, 16] {
+            measure(&runtime, &model, callers)?;
+        }
+    }
+    println!();
+    Ok(())
+}
+
+/// What the callers of some rounds saw.
+#[derive(Default)]
+struct Seen {
+    per_second: Vec<f64>,
+    p99: Vec<Duration>,
+    calls: u64,
+    runs: u64,
+}
+
+fn measure(runtime: &Runtime, model: &Arc<ResidentModel>, callers: usize) -> Result<()> {
+    let (mut merged, mut alone) = (Seen::default(), Seen::default());
+    for _ in 0..ROUNDS {
+        for (policy, seen) in [(MERGED, &mut merged), (BatchPolicy::OFF, &mut alone)] {
+            let before = model.load();
+            let mut times = round(runtime, model, callers, policy)?;
+            let after = model.load();
+            times.sort();
+            seen.per_second.push(times.len() as f64 / ROUND.as_secs_f64());
+            seen.p99.extend(times.get(times.len() * 99 / 100));
+            seen.calls += after.calls - before.calls;
+            seen.runs += after.runs - before.runs;
+        }
+    }
+    let (fast, slow) = (middle(merged.per_second), middle(alone.per_second));
+    let (p99, p99_alone) = (median(merged.p99), median(alone.p99));
+    println!(
+        "| {}, {callers} | {fast:.0} | {slow:.0} | {:.2} | {} | {} | {:.2} | {:.1} |",
+        model.backend(),
+        fast / slow,
+        show(p99),
+        show(p99_alone),
+        p99.as_secs_f64() / p99_alone.as_secs_f64(),
+        merged.calls as f64 / merged.runs as f64
+    );
+    Ok(())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The time of every call that so many callers make, one after the other each.
+fn round(
+    runtime: &Runtime,
+    model: &Arc<ResidentModel>,
+    callers: usize,
+    batch: BatchPolicy,
+) -> Result<Vec<Duration>> {
+    let end = Instant::now() + ROUND;
+    let caller = |number: usize| {
+        let model = Arc::clone(model);
+        async move {
+            let input = Tensor::from_vec([1, 512], vec![number as f32 / callers as f32; 512])?;
+            let mut times = Vec::new();
+            while Instant::now() < end {
+                let started = Instant::now();
+                let context = RunContext { batch, ..RunContext::default() };
+                model.run(vec![input.clone()], context).await?;
+                times.push(started.elapsed());
+            }
+            anyhow::Ok(times)
+        }
+    };
+    let mut times = Vec::new();
+    let tasks: Vec<_> = (0..callers).map(|number| runtime.spawn(caller(number))).collect();
+    for task in tasks {
+        times.extend(runtime.block_on(task)??);
+    }
+    Ok(times)
+}
