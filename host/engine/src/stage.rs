@@ -152,6 +152,8 @@ impl Stage {
             began: report.began,
             queued: answer.queued,
             computed: answer.computed,
+            batch_rows: answer.batch_rows,
+            batch_calls: answer.batch_calls,
         });
         Ok(answer.outputs)
     }

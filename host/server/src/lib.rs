@@ -22,6 +22,7 @@ mod metrics;
 mod page;
 mod rest;
 mod router;
+mod watch;
 
 pub use app::{App, Drained, Parts, Running, Summary};
 pub use body::{Body, BoxError};

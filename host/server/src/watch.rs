@@ -10,13 +10,13 @@ use crate::app::Server;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind};
 use crate::functions::Served;
-use crate::metrics::Ended;
+use crate::metrics::{Ended, Metrics};
 
 /// A request that is being answered. One that is dropped before its end was
 /// given up by its client.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    server: Arc<Server>,
+    metrics: Arc<Metrics>,
     served: Arc<Served>,
     context: RequestContext,
     /// When its call started.
@@ -26,9 +26,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to watch a request.
-    pub(crate) fn begin(server: &Arc<Server>, served: &Arc<Served>, context: &RequestContext) -> Self {
+    pub(crate) fn begin(server: &Server, served: &Arc<Served>, context: &RequestContext) -> Self {
         Self {
-            server: Arc::clone(server),
+            metrics: Arc::clone(&server.metrics),
             served: Arc::clone(served),
             context: context.clone(),
             admitted: None,
@@ -37,24 +37,24 @@ impl Watch {
     }
 
     /// The request has its turn; its call starts now.
-    pub(crate) fn admitted(&mut self) {
-        self.admitted = Some(Instant::now());
+    pub(crate) fn admitted(&mut self) -> Instant {
+        *self.admitted.insert(Instant::now())
     }
 
     /// Tells what came of it.
-    pub(crate) fn end(mut self, outcome: Result<Option<&CallReport>, &Error>) {
+    pub(crate) fn end(mut self, outcome: Result<&CallReport, &Error>) {
         self.is_over = true;
         self.tell(outcome.map_err(Error::kind));
     }
 
-    fn tell(&self, outcome: Result<Option<&CallReport>, ErrorKind>) {
+    fn tell(&self, outcome: Result<&CallReport, ErrorKind>) {
         let now = Instant::now();
         let since = |moment: Instant| moment.saturating_duration_since(self.context.received);
         let ended = Ended {
             protocol: self.context.protocol,
             total: since(now),
             admission: self.admitted.map(since),
-            at_ms: self.server.metrics.at_ms(now),
+            at_ms: self.metrics.at_ms(now),
         };
         match outcome {
             Ok(report) => self.served.meters.answered(ended, report),

@@ -44,12 +44,16 @@ families! {
         "From a run of a model being asked for to its start.";
     MODEL_COMPUTE_TIME: HISTOGRAM "samara_model_compute_seconds" MODEL,
         "In the engine that runs the model; a merged run counts for each of its callers.";
+    MODEL_BATCH_ROWS: HISTOGRAM "samara_model_batch_rows" MODEL,
+        "Rows in the run that served a call, of all calls that were merged into it.";
     IN_FLIGHT: GAUGE "samara_requests_in_flight" FUNCTION,
         "Requests that a function works on now.";
     QUEUED: GAUGE "samara_requests_queued" FUNCTION,
         "Requests that wait for their turn now.";
     READY: GAUGE "samara_function_info" &["function", "version", "kind", "digest"],
         "1 for each version of a function that answers now.";
+    INSTANTIATIONS: COUNTER "samara_instantiations_total" FUNCTION,
+        "Sandboxes that a function's calls created; the rest was served by one that was kept.";
     COLD_STARTS: COUNTER "samara_cold_starts_total" &["function", "version", "compile", "models"],
         "Loads of a function, by where its machine code and its models came from.";
     COLD_START_TIME: HISTOGRAM "samara_cold_start_seconds" &["compile", "models"],
@@ -60,8 +64,26 @@ families! {
         "Memory of the weights of a model that is loaded now.";
     MODEL_USERS: GAUGE "samara_model_users" RESIDENT,
         "Functions and calls that share a loaded model now.";
+    MODEL_QUEUED: GAUGE "samara_model_queued" RESIDENT,
+        "Calls that wait for a model now.";
+    MODEL_RUNNING: GAUGE "samara_model_running" RESIDENT,
+        "Runs of a model on compute threads now.";
+    MODEL_SESSIONS: GAUGE "samara_model_sessions" RESIDENT,
+        "Sessions of a model that are open now.";
+    MODEL_RUNS: COUNTER "samara_model_runs_total" &["model", "backend", "target", "identity", "place"],
+        "Runs of a model since it was loaded: on a compute thread, or inline where it was called.";
+    MODEL_CALLS: COUNTER "samara_model_calls_total" RESIDENT,
+        "Calls of a model since it was loaded.";
+    MODEL_ROWS: COUNTER "samara_model_rows_total" RESIDENT,
+        "Rows that a model ran on compute threads since it was loaded.";
     COMPUTE_THREADS: GAUGE "samara_compute_threads" &[],
         "Threads that models run on.";
+    COMPUTE_QUEUED: GAUGE "samara_compute_queued" &[],
+        "Calls of all models that wait for a thread now.";
+    INSTANCES: GAUGE "samara_instances" &[],
+        "Sandboxes that exist now, those that are kept for the next call included.";
+    MOST_INSTANCES: GAUGE "samara_instances_limit" &[],
+        "Sandboxes that may exist at a time.";
     CONNECTIONS: GAUGE "samara_connections" &[],
         "Connections that are open now.";
     CONNECTIONS_ACCEPTED: COUNTER "samara_connections_total" &[],

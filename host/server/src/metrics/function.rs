@@ -61,6 +61,7 @@ pub(crate) struct ModelMeters {
 pub(super) struct ModelShard {
     pub(super) queue: Histogram<COARSE>,
     pub(super) compute: Histogram<COARSE>,
+    pub(super) rows: Histogram<ROWS>,
 }
 
 /// What the statistics of the protocol are made of. Times are sums in
@@ -108,15 +109,13 @@ impl ByKind {
 
 impl FunctionMeters {
     /// Counts a request that was answered.
-    pub(crate) fn answered(&self, ended: Ended, report: Option<&CallReport>) {
+    pub(crate) fn answered(&self, ended: Ended, report: &CallReport) {
         let shard = self.shards.mine();
         shard.answered[ended.protocol as usize].add(1);
         shard.answered_ns.add(nanoseconds(ended.total));
         shard.total.time(ended.total);
         self.admitted(shard, ended);
-        if let Some(report) = report {
-            self.called(shard, report);
-        }
+        self.called(shard, report);
     }
 
     /// Counts a request that was not answered.
@@ -139,16 +138,18 @@ impl FunctionMeters {
     }
 
     fn called(&self, shard: &Shard, report: &CallReport) {
-        let mut guest = None::<Duration>;
+        let mut guests = None::<(Duration, Duration)>;
         for stage in &report.stages {
             if stage.guest_memory > 0 {
-                let models: Duration = stage.models.iter().map(|run| run.queued + run.computed).sum();
-                *guest.get_or_insert_default() += stage.total.saturating_sub(models);
+                let (guest, instance) = guests.get_or_insert_default();
+                *guest += stage.guest();
+                *instance += stage.instantiation;
             }
             stage.models.iter().for_each(|run| self.ran(run));
         }
-        if let Some(guest) = guest {
+        if let Some((guest, instance)) = guests {
             shard.guest.time(guest);
+            shard.instance.time(instance);
         }
     }
 
@@ -218,5 +219,6 @@ impl ModelMeters {
         let shard = self.shards.mine();
         shard.queue.time(run.queued);
         shard.compute.time(run.computed);
+        shard.rows.rows(run.batch_rows as u64);
     }
 }

@@ -215,10 +215,7 @@ impl<T> Sharded<T> {
         self.iter().map(|shard| pick(shard).get()).sum()
     }
 
-    pub(crate) fn distribution<const N: usize>(
-        &self,
-        pick: impl Fn(&T) -> &Histogram<N>,
-    ) -> Distribution<N> {
+    pub(crate) fn distribution<const N: usize>(&self, pick: impl Fn(&T) -> &Histogram<N>) -> Distribution<N> {
         let mut all = Distribution::default();
         self.iter().for_each(|shard| all.gather(pick(shard)));
         all

@@ -50,9 +50,19 @@ pub(crate) struct Metrics {
 /// What became of those who connected.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    pub(crate) accepted: Counter,
-    pub(crate) rejected: Counter,
-    pub(crate) closed: Counter,
+    accepted: Counter,
+    rejected: Counter,
+    closed: Counter,
+}
+
+/// A connection that is open; dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Open<'m>(&'m Connections);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.closed.add(1);
+    }
 }
 
 /// Both clocks at one moment, so that a request asks only one of them.
@@ -132,6 +142,17 @@ impl Metrics {
 }
 
 impl Connections {
+    /// One was taken.
+    pub(crate) fn accepted(&self) -> Open<'_> {
+        self.accepted.add(1);
+        Open(self)
+    }
+
+    /// One was too many.
+    pub(crate) fn rejected(&self) {
+        self.rejected.add(1);
+    }
+
     fn open(&self) -> u64 {
         // The closed ones first: they have all been accepted.
         let closed = self.closed.get();

@@ -68,8 +68,7 @@ mod tests {
 
     #[test]
     fn a_programs_name_may_look_like_the_rest_of_the_line() {
-        let line =
-            "7 (a) 1 (b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 12345 1000 50 18446744073709551615";
+        let line = "7 (a) 1 (b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 12345 1000 50 18446744073709551615";
         let stat = Stat::parse(line).unwrap();
         assert_eq!(stat, Stat { cpu_ticks: 300.0, threads: 3.0, start_ticks: 12345.0 });
         assert_eq!(Stat::parse("7 (a"), None);

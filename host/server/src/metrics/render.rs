@@ -6,13 +6,15 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use prometheus::TextEncoder;
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
 
 use super::families::{self as family, Family};
 use super::function::FunctionMeters;
 use super::meter::{COARSE, Distribution, row_bounds, seconds, time_bounds};
 use super::process::Process;
 use super::{COMPILES, MODELS, Metrics, PROTOCOLS};
+use samara_nn::ResidentSummary;
+
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +31,8 @@ const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4;
 pub(crate) async fn render(server: &Arc<Server>) -> Result<Response<Body>> {
     let server = Arc::clone(server);
     let text = tokio::task::spawn_blocking(move || Page::of(&server).text()).await;
-    let text = text.map_err(|error| Error::Internal(format!("the metrics cannot be gathered: {error}")))??;
+    let text =
+        text.map_err(|error| Error::Internal(format!("the metrics cannot be gathered: {error}")))??;
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, FORMAT);
     Ok(response)
@@ -79,6 +82,7 @@ impl Page {
         self.gauge(&family::QUEUED, &names, count(served.gate.waiting()));
         let (kind, digest) = (served.function.kind().name(), served.digest.as_deref().unwrap_or_default());
         self.gauge(&family::READY, &[names[0], names[1], kind, digest], 1.0);
+        self.counter(&family::INSTANTIATIONS, &names, served.function.instances_created());
         self.function(names, &served.meters);
     }
 
@@ -110,31 +114,43 @@ impl Page {
             self.times(&family::MODEL_QUEUE_TIME, &labels, &queue);
             let compute = model.shards.distribution(|shard| &shard.compute);
             self.times(&family::MODEL_COMPUTE_TIME, &labels, &compute);
+            let rows = model.shards.distribution(|shard| &shard.rows);
+            self.histogram(&family::MODEL_BATCH_ROWS, &labels, &rows, row_bounds(), whole(rows.sum));
         }
     }
 
     fn server(&mut self, server: &Server) {
-        let pool = server.functions.host().models();
-        self.gauge(&family::COMPUTE_THREADS, &[], count(pool.compute_threads()));
+        let host = server.functions.host();
+        self.gauge(&family::COMPUTE_THREADS, &[], count(host.models().compute_threads()));
+        self.gauge(&family::COMPUTE_QUEUED, &[], count(host.models().compute_waiting()));
+        self.gauge(&family::INSTANCES, &[], whole(host.instances_in_use()));
+        self.gauge(&family::MOST_INSTANCES, &[], f64::from(host.instances()));
         self.gauge(&family::SERVER_READY, &[], f64::from(u8::from(server.is_ready())));
         self.gauge(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         // The same bytes may be loaded with different settings: one series.
-        let mut models: BTreeMap<[String; 3], (u64, u64, usize)> = BTreeMap::new();
-        for model in pool.resident() {
-            let labels = [model.name, model.backend.to_owned(), model.identity];
-            let (host, device, users) = models.entry(labels).or_default();
-            *host += model.footprint.host;
-            *device += model.footprint.device;
-            *users += model.users;
+        let mut models: BTreeMap<[String; 4], Resident> = BTreeMap::new();
+        for model in host.models().resident() {
+            let labels =
+                [model.name.clone(), model.backend.into(), model.target.to_string(), model.identity.clone()];
+            models.entry(labels).or_default().gather(&model);
         }
-        for ([name, backend, identity], (host, device, users)) in &models {
-            let labels = [name.as_str(), backend, identity];
-            self.gauge(&family::MODEL_USERS, &labels, count(*users));
-            for (memory, bytes) in [("host", *host), ("device", *device)] {
-                let labels = [name.as_str(), backend, identity, memory];
-                self.gauge(&family::MODEL_MEMORY, &labels, whole(bytes));
-            }
+        for (labels, model) in &models {
+            self.model(&labels.each_ref().map(String::as_str), model);
         }
+    }
+
+    fn model(&mut self, labels: &[&str; 4], model: &Resident) {
+        let and = |last: &'static str| [labels[0], labels[1], labels[2], labels[3], last];
+        self.gauge(&family::MODEL_MEMORY, &and("host"), whole(model.host));
+        self.gauge(&family::MODEL_MEMORY, &and("device"), whole(model.device));
+        self.gauge(&family::MODEL_USERS, labels, count(model.users));
+        self.gauge(&family::MODEL_QUEUED, labels, count(model.waiting));
+        self.gauge(&family::MODEL_RUNNING, labels, count(model.running));
+        self.gauge(&family::MODEL_SESSIONS, labels, count(model.sessions));
+        self.counter(&family::MODEL_RUNS, &and("thread"), model.runs);
+        self.counter(&family::MODEL_RUNS, &and("inline"), model.inline_runs);
+        self.counter(&family::MODEL_CALLS, labels, model.calls + model.inline_runs);
+        self.counter(&family::MODEL_ROWS, labels, model.rows);
     }
 
     pub(super) fn metrics(&mut self, metrics: &Metrics) {
@@ -242,6 +258,37 @@ impl Page {
         let mut metric = Metric::from_label(family.labels.iter().zip(values).map(pair).collect());
         set(&mut metric);
         self.series.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push(metric);
+    }
+}
+
+/// What is told of a loaded model.
+#[derive(Debug, Default)]
+struct Resident {
+    host: u64,
+    device: u64,
+    users: usize,
+    waiting: usize,
+    running: usize,
+    sessions: usize,
+    runs: u64,
+    inline_runs: u64,
+    calls: u64,
+    rows: u64,
+}
+
+impl Resident {
+    fn gather(&mut self, model: &ResidentSummary) {
+        let load = model.load;
+        self.host += model.footprint.host;
+        self.device += model.footprint.device;
+        self.users += model.users;
+        self.waiting += load.waiting;
+        self.running += load.running;
+        self.sessions += load.sessions;
+        self.runs += load.runs;
+        self.inline_runs += load.inline_runs;
+        self.calls += load.calls;
+        self.rows += load.rows;
     }
 }
 
