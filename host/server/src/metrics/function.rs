@@ -11,6 +11,7 @@ use super::meter::{COARSE, Counter, FINE, Histogram, ROWS, Sharded, nanoseconds}
 use super::{COMPILES, ERROR_KINDS, MODELS, PROTOCOLS};
 use crate::context::Protocol;
 use crate::error::ErrorKind;
+use crate::live::{History, Totals};
 
 /// Models of one function that have meters of their own; a function that
 /// changes its models more often than that gets no more.
@@ -24,6 +25,8 @@ pub(crate) struct FunctionMeters {
     pub(super) models: ArcSwap<Vec<Arc<ModelMeters>>>,
     /// By where the machine code and the models came from.
     pub(super) cold_starts: [[Counter; MODELS.len()]; COMPILES.len()],
+    /// The last minute, by seconds.
+    pub(crate) history: History,
     /// When the last request was answered, in milliseconds since 1970; 0 for
     /// never.
     last_ms: AtomicU64,
@@ -183,6 +186,22 @@ impl FunctionMeters {
         });
     }
 
+    /// Takes down what came since the last look as the work of one second since
+    /// 1970.
+    pub(crate) fn look(&self, second: u64) {
+        let (answered, failed) = self.requests();
+        let times = self.shards.distribution(|shard| &shard.total);
+        self.history.look(second, Totals { requests: answered + failed, errors: failed, times });
+    }
+
+    /// Requests that were answered, and that were not.
+    fn requests(&self) -> (u64, u64) {
+        let all = |pick: fn(&Shard) -> &[Counter; PROTOCOLS.len()]| {
+            (0..PROTOCOLS.len()).map(|at| self.shards.sum(|shard| &pick(shard)[at])).sum()
+        };
+        (all(|shard| &shard.answered), all(|shard| &shard.failed))
+    }
+
     pub(crate) fn statistics(&self) -> Statistics {
         let models = self.models.load();
         let queue = models.iter().map(|meters| meters.shards.distribution(|shard| &shard.queue));
@@ -190,11 +209,11 @@ impl FunctionMeters {
         let (runs, runs_queued_ns) =
             queue.fold((0, 0), |(runs, sum), all| (runs + all.count(), sum + all.sum));
         let admission = self.shards.distribution(|shard| &shard.admission);
-        let protocols = || 0..PROTOCOLS.len();
+        let (answered, failed) = self.requests();
         Statistics {
-            answered: protocols().map(|at| self.shards.sum(|shard| &shard.answered[at])).sum(),
+            answered,
             answered_ns: self.shards.sum(|shard| &shard.answered_ns),
-            failed: protocols().map(|at| self.shards.sum(|shard| &shard.failed[at])).sum(),
+            failed,
             failed_ns: self.shards.sum(|shard| &shard.failed_ns),
             queued: admission.count(),
             queued_ns: admission.sum,

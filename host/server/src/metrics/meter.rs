@@ -99,6 +99,14 @@ impl<const N: usize> Distribution<N> {
         self.sum += part.sum.get();
     }
 
+    /// Takes in another distribution.
+    pub(crate) fn merge(&mut self, more: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&more.buckets) {
+            *bucket += more;
+        }
+        self.sum += more.sum;
+    }
+
     /// What came since an earlier moment.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let buckets = std::array::from_fn(|at| self.buckets[at].saturating_sub(earlier.buckets[at]));
