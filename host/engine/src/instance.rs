@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::Host;
+use crate::models::Models;
 use crate::limits::{Limits, Meter, Refused, format_bytes};
 use crate::output::GuestOutput;
 use crate::serve::Clock;
