@@ -1,6 +1,5 @@
 //! `samara bench` against a function in its own process, and against a small
 //! server of the Open Inference Protocol.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod support;
 
