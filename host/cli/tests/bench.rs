@@ -1,6 +1,5 @@
 //! `samara bench` against a function in its own process, and against a small
 //! server of the Open Inference Protocol.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod support;
 
@@ -326,10 +325,10 @@ fn flags_that_do_not_go_together_are_wrong_usage() {
     let url = "http://127.0.0.1:1";
     let cases: [(&[&str], &str); 10] = [
         (&[".", "--url", url], "cannot be used with"),
-        (&[".", "--binary"], "--url"),
+        (&[".", "--binary"], "`--binary` is for a server\nhint: name it with `--url`"),
         (&[".", "--connections", "1,2", "--rate", "1,2"], "may be a list, not both"),
         (&[".", "--connections", "0"], "0 is not in 1..=10000"),
-        (&[".", "--rate", "-1"], "rate"),
+        (&[".", "--rate=-1"], "a rate is a number of requests per second"),
         (&[".", "--duration", "10"], "`10` is no time; write e.g. `250us`"),
         (&[".", "--duration", "1s", "-n", "1"], "cannot be used with"),
         (&[".", "--fail-if", "p98>1ms"], "`p98` is not measured"),
@@ -431,7 +430,9 @@ mod local {
         let manifest = std::fs::read_to_string(place.path("m/samara.toml")).unwrap();
         let test =
             "[[test]]\nname = \"bench-it\"\ninputs = \"in.json\"\nexpect = \"out.json\"\ntolerance = 0.001\n";
-        place.write("m/samara.toml", format!("{manifest}\n{test}"));
+        // The first of several is the one.
+        let manifest = manifest.replacen("[[test]]", &format!("{test}[[test]]"), 1);
+        place.write("m/samara.toml", manifest);
         let expect = |value: &str| {
             format!(
                 r#"{{"outputs": [{{"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [{value}, 0.3333, 0.3333]}}]}}"#

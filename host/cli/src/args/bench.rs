@@ -41,16 +41,16 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub url: Option<String>,
     /// The function (the protocol's model) [default: the URL's, else the only one of the server]
-    #[arg(long, value_name = "NAME", requires = "url")]
+    #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
     /// The function's version [default: as the server chooses]
-    #[arg(long = "version", value_name = "VERSION", requires = "url")]
+    #[arg(long = "version", value_name = "VERSION")]
     pub function_version: Option<String>,
     /// Read the bearer token from this file
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Send and ask for tensors as bytes behind the JSON, the binary tensor extension
-    #[arg(long, requires = "url")]
+    #[arg(long)]
     pub binary: bool,
 
     /// A value for an input

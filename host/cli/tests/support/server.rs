@@ -1,7 +1,7 @@
 //! A server of the Open Inference Protocol with one function, `double`, which
 //! answers what a test tells it to.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -51,8 +51,9 @@ fn steps(args: &BenchArgs) -> Result<Vec<Step>> {
         let usage = "either `--connections` or `--rate` may be a list, not both";
         return Err(Usage(usage.to_owned()).into());
     }
-    if args.url.is_some() {
-        check_remote(args)?;
+    match args.url {
+        Some(_) => check_remote(args)?,
+        None => check_local(args)?,
     }
     let extent = args.requests.map_or(Extent::For(args.duration), Extent::Requests);
     let connections = match args.connections.as_slice() {
@@ -69,6 +70,23 @@ fn steps(args: &BenchArgs) -> Result<Vec<Step>> {
         Ok(Step { connections, rate, warm_up: args.warm_up, extent })
     };
     connections.iter().flat_map(|&count| rates.iter().map(move |&rate| step(count, rate))).collect()
+}
+
+/// Flags about a server mean nothing without one.
+fn check_local(args: &BenchArgs) -> Result<()> {
+    let remote = [
+        ("--function", args.function.is_some()),
+        ("--version", args.function_version.is_some()),
+        ("--token-file", args.token_file.is_some()),
+        ("--binary", args.binary),
+    ];
+    match remote.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => {
+            let usage = format!("`{flag}` is for a server\nhint: name it with `--url`");
+            Err(Usage(usage).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Flags that say how a function is loaded mean nothing to a server.

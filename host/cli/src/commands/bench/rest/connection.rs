@@ -67,7 +67,9 @@ pub(super) struct Reply {
 
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Driver>>,
+    /// `None` once it is over: what it held is dropped then, which tells the
+    /// sender.
+    driver: Option<Pin<Box<Driver>>>,
 }
 
 /// What moves the bytes of a connection.
@@ -118,7 +120,7 @@ impl Connector {
             }
         };
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Lost)?;
-        Ok(Open { sender, driver: Box::pin(driver) })
+        Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }
 }
 
@@ -188,14 +190,12 @@ impl Open {
             sender.ready().await.map_err(Failure::Lost)?;
             read(sender.send_request(request).await.map_err(Failure::Lost)?, keep).await
         });
-        let mut is_over = false;
         poll_fn(|context| {
             if let Poll::Ready(result) = exchange.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
-            if !is_over {
-                // How it ended is told to the exchange.
-                is_over = driver.as_mut().poll(context).is_ready();
+            if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+                *driver = None;
             }
             exchange.as_mut().poll(context)
         })
