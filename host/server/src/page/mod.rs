@@ -50,7 +50,7 @@ pub(crate) const HEADERS: [(&str, &str); 5] = [
 pub(crate) fn asset(path: &str) -> Option<&'static Asset> {
     let name = match path {
         "/" => "index.html",
-        _ => path.strip_prefix("/page/")?,
+        _ => path.strip_prefix("/page/").filter(|name| *name != "index.html")?,
     };
     ASSETS.iter().find(|(listed, _)| *listed == name).map(|(_, asset)| asset)
 }
@@ -130,7 +130,8 @@ mod tests {
     fn the_page_and_its_parts_have_paths() {
         assert_eq!(asset("/").unwrap().media_type, HTML);
         assert_eq!(asset("/page/main.js").unwrap().media_type, SCRIPT);
-        for path in ["", "/main.js", "/page", "/page/", "/page/none.js", "/page/../mod.rs", "/page//main.js"]
+        for path in
+            ["", "/main.js", "/page", "/page/", "/page/index.html", "/page/../mod.rs", "/page//main.js"]
         {
             assert!(asset(path).is_none(), "{path}");
         }

@@ -8,22 +8,22 @@ import { fill, h, select } from "./dom.js";
 import { signatureForm } from "./fields.js";
 import { httpPanel } from "./http.js";
 import { parseJson } from "./json.js";
-import { badge, factList, liveNumbers, signatureText } from "./list.js";
+import { badge, factList, liveNumbers, reasonText, signatureText } from "./list.js";
 
 /** The view of `described`; `.update(live)`, `.describe(described)`, `.close()`. */
-export function functionView(described, version) {
+export function functionView(described) {
   const chart = latencyChart([600, 90], true);
   const numbers = liveNumbers();
   const facts = h("div", { class: "facts-place" }, factList(described));
   const changed = h("p", { class: "notice", role: "status", hidden: true }, "Another build of this function is served now. ", h("a", { href: "", onclick: (event) => { event.preventDefault(); document.dispatchEvent(new Event("redraw")); } }, "Show it"));
-  const caller = described.kind === "http" ? httpPanel(described) : inferPanels(described, version);
+  const caller = described.kind === "http" ? httpPanel(described) : described.signature ? inferPanels(described) : { element: null };
   const element = h("article", { "aria-labelledby": "title", class: "view" },
     h("header", { class: "pagehead" },
       h("nav", { "aria-label": "Place" }, h("a", { href: "#/" }, "Functions"), h("span", { "aria-hidden": "true" }, " / ")),
       h("h1", { id: "title", tabindex: "-1" }, described.name), badge(described)),
     h("p", { class: "signature" }, signatureText(described)),
     described.description ? h("p", { class: "muted" }, described.description) : null,
-    changed, facts, caller.element,
+    reasonText(described), changed, facts, caller.element,
     h("section", { class: "panel", "aria-labelledby": "live-title" }, h("header", {}, h("h2", { id: "live-title" }, "Now")), numbers.element, chart));
   element.update = (live) => {
     const own = live.functions?.[described.name];
@@ -31,7 +31,7 @@ export function functionView(described, version) {
     numbers.update(own);
   };
   element.describe = (newer) => {
-    changed.hidden = newer.digest === described.digest && newer.version === described.version && JSON.stringify(newer.signature) === JSON.stringify(described.signature);
+    changed.hidden = newer.digest === described.digest && newer.version === described.version && newer.state === described.state && JSON.stringify(newer.signature) === JSON.stringify(described.signature);
     fill(facts, factList(newer));
   };
   element.close = caller.close;
@@ -39,18 +39,18 @@ export function functionView(described, version) {
 }
 
 /** The form on the left, the answer on the right, the code below. */
-function inferPanels(described, wanted) {
+function inferPanels(described) {
   const answer = h("div", { class: "answer" }, h("p", { class: "muted" }, "The answer appears here."));
   const spoken = h("p", { class: "unseen", role: "status" });
   const code = codePanel();
   const note = h("p", { class: "error", role: "alert" });
-  const form = signatureForm(described.signature ?? { inputs: [], outputs: [] }, () => {
+  const form = signatureForm(described.signature, () => {
     note.textContent = "";
     code.clear();
   });
   const go = h("button", { type: "submit", class: "go", title: "Ctrl+Enter" }, "Run");
   const stop = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => running?.abort() }, "Stop");
-  let [running, version] = [null, wanted ?? ""];
+  let [running, version] = [null, ""];
 
   async function run(event) {
     event?.preventDefault();

@@ -30,7 +30,8 @@ function row(described) {
     h("div", { class: "who" },
       h("h2", {}, h("a", { href: `#/${encodeURIComponent(described.name)}` }, described.name), " ", badge(described)),
       h("p", { class: "signature" }, signatureText(described)),
-      described.description ? h("p", { class: "muted" }, described.description) : null),
+      described.description ? h("p", { class: "muted" }, described.description) : null,
+      reasonText(described)),
     factList(described),
     h("div", { class: "now" }, chart, numbers.element));
   return {
@@ -46,15 +47,21 @@ function row(described) {
 export function badge(described) {
   const isReady = described.state === "ready";
   return [
-    described.kind === "http" ? h("span", { class: "badge" }, "http") : null,
+    described.kind && described.kind !== "function" ? h("span", { class: "badge" }, described.kind) : null,
     isReady ? h("span", { class: "unseen" }, "ready") : h("span", { class: "badge warn" }, described.state ?? "unknown"),
   ];
+}
+
+/** Why a function does not answer. */
+export function reasonText(described) {
+  return described.reason ? h("p", { class: "error" }, described.reason) : null;
 }
 
 /** The signature in short: `image: BYTES [1] → digit: INT64 [1]`. */
 export function signatureText(described) {
   if (described.kind === "http") return `HTTP below ${described.route ?? "/"}`;
-  if (!described.signature) return "signature unknown";
+  if (described.kind === "command") return "a command, for samara run";
+  if (!described.signature) return described.state === "ready" ? "signature unknown" : "";
   const side = (specs) => {
     const shown = specs.slice(0, MOST_NAMED).map((spec) => `${spec.name}: ${specText(spec)}`);
     const rest = specs.length - shown.length;
