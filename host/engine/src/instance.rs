@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use samara_nn::{Cancellation, Pool, ResidentModel, RunContext};
+use samara_nn::{Pool, ResidentModel, RunContext};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::component::ResourceTable;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};

@@ -53,6 +53,10 @@ pub struct ModelRun {
     pub began: Duration,
     pub queued: Duration,
     pub computed: Duration,
+    /// Rows in the run, of all calls that were merged into it.
+    pub batch_rows: usize,
+    /// Calls in the run, this one included.
+    pub batch_calls: usize,
 }
 
 impl StageReport {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_nn::{Cancellation, ResidentModel, RunContext, Signature, Tensor};
+use samara_nn::{ResidentModel, RunContext, Signature, Tensor};
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi::{I32Exit, p2, p3};
@@ -152,6 +152,8 @@ impl Stage {
             began: report.began,
             queued: answer.queued,
             computed: answer.computed,
+            batch_rows: answer.batch_rows,
+            batch_calls: answer.batch_calls,
         });
         Ok(answer.outputs)
     }

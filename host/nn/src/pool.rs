@@ -11,6 +11,7 @@ use crate::compute::Compute;
 use crate::error::Result;
 use crate::load::ModelLoad;
 use crate::resident::{Loaded, ResidentModel};
+use crate::target::Target;
 
 /// Loads models and keeps them for as long as somebody holds them.
 pub struct Pool {
@@ -42,6 +43,8 @@ pub struct ResidentSummary {
     pub name: String,
     pub identity: String,
     pub backend: &'static str,
+    /// Where it was asked to run.
+    pub target: Target,
     pub footprint: Footprint,
     pub users: usize,
     pub load: ModelLoad,
@@ -118,6 +121,7 @@ impl Pool {
                 name: model.name().to_owned(),
                 identity: model.identity().to_owned(),
                 backend: model.backend(),
+                target: model.target(),
                 footprint: model.footprint(),
                 users: Arc::strong_count(&model) - 1,
                 load: model.load(),

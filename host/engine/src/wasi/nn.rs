@@ -276,6 +276,8 @@ impl inference::HostGraphExecutionContext for InstanceState {
             began,
             queued: answer.queued,
             computed: answer.computed,
+            batch_rows: answer.batch_rows,
+            batch_calls: answer.batch_calls,
         });
         let mut outputs = Vec::with_capacity(answer.outputs.len());
         for (name, tensor) in model.signature().name_outputs(answer.outputs) {
