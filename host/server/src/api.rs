@@ -13,6 +13,7 @@ use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::functions::{Item, Served, State, Table};
 use crate::json::Inputs;
+use crate::live;
 use crate::router::{expect_method, json};
 
 /// Answers a request below `/api`.
@@ -25,6 +26,7 @@ pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> 
     let parts: Vec<&str> = path.split('/').skip(2).collect();
     match parts.as_slice() {
         ["functions"] => Ok(json(StatusCode::OK, functions(&server.functions.table()).to_string())),
+        ["live"] => Ok(live::live(server)),
         ["functions", name, "tests", test] => {
             let served = server.functions.find(&decoded(name)?, None)?;
             test_case(served, decoded(test)?).await

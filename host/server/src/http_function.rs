@@ -4,19 +4,19 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use samara_engine::{CallOptions, ResponseBody};
+use samara_engine::ResponseBody;
 
 use crate::app::Server;
 use crate::body::Body;
 use crate::context::{Protocol, RequestContext};
 use crate::error::{Error, Result};
 use crate::functions::{Permit, Served};
+use crate::watch::Watch;
 
 /// Tells a function below which path it answers.
 const PREFIX_HEADER: &str = "x-forwarded-prefix";
@@ -33,27 +33,26 @@ pub(crate) async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>> {
     let context = RequestContext { protocol: Protocol::Http, ..context.clone() };
-    let watch = server.metrics.begin(&served, &context);
+    let mut watch = Watch::begin(server, &served, &context);
+    watch.set_method(request.method().clone());
     if let Ok(prefix) = HeaderValue::try_from(&served.route) {
         request.headers_mut().insert(PREFIX_HEADER, prefix);
     }
-    let answered = ask(server, &served, &context, request).await;
+    let answered = ask(server, &served, &context, request, &mut watch).await;
     match answered {
         Ok((head, body, permits)) => {
-            let (server, ended_served) = (Arc::clone(server), Arc::clone(&served));
             body.on_end(move |ended| {
                 let failed = ended.failure.map(|(kind, reason)| Error::Interrupted {
-                    function: ended_served.name.clone(),
+                    function: served.name.clone(),
                     kind,
                     reason,
                 });
-                let outcome = failed.as_ref().map_or(Ok(&ended.report), Err);
-                watch.end(&server, &ended_served, &context, outcome);
+                watch.end(failed.as_ref().map_or(Ok(&ended.report), Err));
             });
             Ok(Response::from_parts(head, Body::stream(Admitted { body, _permits: permits })))
         }
         Err(error) => {
-            watch.end(server, &served, &context, Err(&error));
+            watch.end(Err(&error));
             Err(error)
         }
     }
@@ -66,16 +65,12 @@ async fn ask(
     served: &Arc<Served>,
     context: &RequestContext,
     request: Request<Incoming>,
+    watch: &mut Watch,
 ) -> Result<(Head, ResponseBody, [Permit; 2])> {
     let deadline = server.deadline(context, None);
     let all = server.gate.enter(context.received, deadline).await?;
     let turn = served.gate.enter(context.received, deadline).await?;
-    let options = CallOptions {
-        deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())),
-        request_id: Some(context.id.shared()),
-        traceparent: context.traceparent.clone(),
-    };
-    let response = served.function.handle(request, options).await?;
+    let response = served.function.handle(request, watch.admitted(deadline)).await?;
     let (head, body) = response.into_parts();
     Ok((head, body, [all, turn]))
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_engine::{CallOptions, CallReport};
+use samara_engine::CallReport;
 use samara_nn::NamedTensor;
 
 use crate::app::Server;
 use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::functions::Served;
+use crate::watch::Watch;
 
 /// What a codec read from a request.
 #[derive(Debug, Default)]
@@ -42,9 +43,9 @@ impl Server {
         context: &RequestContext,
         inference: Inference,
     ) -> Result<Answer> {
-        let watch = self.metrics.begin(served, context);
-        let answered = self.answer(served, context, inference).await;
-        watch.end(self, served, context, answered.as_ref().map(|answer| &answer.report));
+        let mut watch = Watch::begin(self, served, context);
+        let answered = self.answer(served, context, inference, &mut watch).await;
+        watch.end(answered.as_ref().map(|answer| &answer.report));
         answered
     }
 
@@ -53,17 +54,14 @@ impl Server {
         served: &Arc<Served>,
         context: &RequestContext,
         inference: Inference,
+        watch: &mut Watch,
     ) -> Result<Answer> {
         let Inference { inputs, outputs, timeout } = inference;
         served.signature()?;
         let deadline = self.deadline(context, timeout);
         let _all = self.gate.enter(context.received, deadline).await?;
         let _turn = served.gate.enter(context.received, deadline).await?;
-        let options = CallOptions {
-            deadline: deadline.map(|at| at.saturating_duration_since(Instant::now())),
-            request_id: Some(context.id.shared()),
-            traceparent: context.traceparent.clone(),
-        };
+        let options = watch.admitted(deadline);
         let outcome = served.function.infer(inputs, options).await?;
         Ok(Answer {
             served: Arc::clone(served),

@@ -18,10 +18,14 @@ mod guard;
 mod http_function;
 mod infer;
 pub mod json;
+mod live;
+mod logs;
 mod metrics;
 mod page;
 mod rest;
 mod router;
+mod trace;
+mod watch;
 
 pub use app::{App, Drained, Parts, Running, Summary};
 pub use body::{Body, BoxError};

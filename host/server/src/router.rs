@@ -11,7 +11,7 @@ use crate::app::Server;
 use crate::body::Body;
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::{api, guard, http_function, page, rest};
+use crate::{api, guard, http_function, metrics, page, rest};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -45,7 +45,10 @@ async fn checked(
     let origin = guard::allowed_origin(&server.config(), request.headers());
     let mut response = match guard::preflight(&request, origin.as_ref()) {
         Some(allowed) => allowed,
-        None => route(server, context, request).await.unwrap_or_else(|error| refusal(&error)),
+        None => route(server, context, request).await.unwrap_or_else(|error| {
+            server.metrics.told(context.protocol, &error);
+            refusal(&error)
+        }),
     };
     if let Some(origin) = origin {
         guard::let_in(&mut response, origin);
@@ -73,6 +76,10 @@ async fn route(
     }
     if path.starts_with("/api/") {
         return api::answer(server, request).await;
+    }
+    if path == "/metrics" {
+        expect_method(&request, &Method::GET, "GET")?;
+        return metrics::render(server).await;
     }
     match server.functions.by_route(path) {
         Some(served) => http_function::answer(server, served, context, request).await,

@@ -49,9 +49,11 @@ pub(super) async fn accept(
             let _alive = alive;
             // One too many is closed at once: a full server says so instead of
             // letting it wait.
-            if let Ok(_place) = server.connections.try_acquire() {
-                let _ = serve(&server, stream, stopped).await;
-            }
+            let Ok(_place) = server.connections.try_acquire() else {
+                return server.metrics.connections.rejected();
+            };
+            let _open = server.metrics.connections.accepted();
+            let _ = serve(&server, stream, stopped).await;
         });
     }
 }

@@ -1,0 +1,110 @@
+//! Traces: one tree of spans for each request that is sampled. The spans are
+//! made when the request is over, from the times that its call reports; until
+//! then it carries only its ids.
+
+mod context;
+mod export;
+mod spans;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanProcessor};
+
+pub(crate) use context::Traceparent;
+pub(crate) use spans::Finished;
+
+use crate::config::Telemetry;
+use crate::error::Result;
+
+/// For the spans that are left when the server ends.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Samples requests and sends their spans.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    processor: Box<dyn SpanProcessor>,
+    scope: InstrumentationScope,
+    ids: RandomIdGenerator,
+    /// The share of requests that are traced where the client does not say.
+    share: f64,
+}
+
+/// The ids of a request that is traced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    trace: TraceId,
+    /// The client's span.
+    parent: Option<SpanId>,
+    /// The server's span for the request.
+    server: SpanId,
+    /// The span of the function's call, below it.
+    function: SpanId,
+}
+
+impl Tracer {
+    /// A tracer that sends to the collector of the settings; `None` where they
+    /// name none.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`](crate::Error::Malformed) for an address that is
+    /// none.
+    pub(crate) fn new(settings: &Telemetry) -> Result<Option<Arc<Self>>> {
+        let Some(collector) = &settings.otlp else { return Ok(None) };
+        let processor = export::processor(collector, settings)?;
+        Ok(Some(Arc::new(Self::with(processor, settings.sample))))
+    }
+
+    fn with(processor: impl SpanProcessor + 'static, share: f64) -> Self {
+        Self {
+            processor: Box::new(processor),
+            scope: InstrumentationScope::builder("samara").with_version(env!("CARGO_PKG_VERSION")).build(),
+            ids: RandomIdGenerator::default(),
+            share,
+        }
+    }
+
+    /// Whether a request is traced: as its client does it, else by chance.
+    pub(crate) fn sample(&self, traceparent: Option<&str>) -> Option<Place> {
+        let parent = traceparent.and_then(Traceparent::parse);
+        let (trace, is_sampled) = match parent {
+            Some(parent) => (parent.trace, parent.is_sampled),
+            None => {
+                let trace = self.ids.new_trace_id();
+                (trace, self.is_chosen(trace))
+            }
+        };
+        is_sampled.then(|| Place {
+            trace,
+            parent: parent.map(|parent| parent.span),
+            server: self.ids.new_span_id(),
+            function: self.ids.new_span_id(),
+        })
+    }
+
+    /// Sends what is left, in bounded time. Blocks.
+    pub(crate) fn finish(&self) {
+        // What the collector did not take was told when it did not.
+        let _ = self.processor.shutdown_with_timeout(FLUSH);
+    }
+
+    /// The same trace is chosen by everybody who asks for the same share.
+    fn is_chosen(&self, trace: TraceId) -> bool {
+        let chance = u64::from_be_bytes(trace.to_bytes()[8..].try_into().unwrap_or_default()) >> 11;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+        let chance = chance as f64 / (1_u64 << 53) as f64;
+        chance < self.share
+    }
+}
+
+impl Place {
+    /// What the guest's own requests carry.
+    pub(crate) fn traceparent(&self) -> Arc<str> {
+        Traceparent { trace: self.trace, span: self.function, is_sampled: true }.to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests;
