@@ -155,11 +155,13 @@ pub struct Telemetry {
     /// The share of requests that are traced where the client does not say,
     /// from 0 to 1.
     pub sample: f64,
+    /// What this server is called in traces.
+    pub service: String,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { otlp: None, sample: 1.0 }
+        Self { otlp: None, sample: 1.0, service: "samara".to_owned() }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use samara_engine::{CallOptions, ResponseBody};
+use samara_engine::ResponseBody;
 
 use crate::app::Server;
 use crate::body::Body;
@@ -34,6 +34,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>> {
     let context = RequestContext { protocol: Protocol::Http, ..context.clone() };
     let mut watch = Watch::begin(server, &served, &context);
+    watch.set_method(request.method().clone());
     if let Ok(prefix) = HeaderValue::try_from(&served.route) {
         request.headers_mut().insert(PREFIX_HEADER, prefix);
     }
@@ -69,13 +70,7 @@ async fn ask(
     let deadline = server.deadline(context, None);
     let all = server.gate.enter(context.received, deadline).await?;
     let turn = served.gate.enter(context.received, deadline).await?;
-    let started = watch.admitted();
-    let options = CallOptions {
-        deadline: deadline.map(|at| at.saturating_duration_since(started)),
-        request_id: Some(context.id.shared()),
-        traceparent: context.traceparent.clone(),
-    };
-    let response = served.function.handle(request, options).await?;
+    let response = served.function.handle(request, watch.admitted(deadline)).await?;
     let (head, body) = response.into_parts();
     Ok((head, body, [all, turn]))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_engine::{CallOptions, CallReport};
+use samara_engine::CallReport;
 use samara_nn::NamedTensor;
 
 use crate::app::Server;
@@ -61,12 +61,7 @@ impl Server {
         let deadline = self.deadline(context, timeout);
         let _all = self.gate.enter(context.received, deadline).await?;
         let _turn = served.gate.enter(context.received, deadline).await?;
-        let started = watch.admitted();
-        let options = CallOptions {
-            deadline: deadline.map(|at| at.saturating_duration_since(started)),
-            request_id: Some(context.id.shared()),
-            traceparent: context.traceparent.clone(),
-        };
+        let options = watch.admitted(deadline);
         let outcome = served.function.infer(inputs, options).await?;
         Ok(Answer {
             served: Arc::clone(served),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use samara_engine::{GuestLine, GuestOutput, Level, LineSource};
+use samara_engine::{Compiled, GuestLine, GuestOutput, Level, LineSource};
 
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind};
@@ -61,7 +61,12 @@ fn guest_line(function: &str, version: &str, line: &GuestLine<'_>) {
 }
 
 /// Tells that a request was answered, or why it was not.
-pub(crate) fn request(served: &Served, context: &RequestContext, ended: Ended, outcome: Result<(), Told<'_>>) {
+pub(crate) fn request(
+    served: &Served,
+    context: &RequestContext,
+    ended: Ended,
+    outcome: Result<(), Told<'_>>,
+) {
     static FAILURES: Quiet = Quiet::new();
     tracing::debug!(
         target: ACCESS,
@@ -86,6 +91,26 @@ pub(crate) fn request(served: &Served, context: &RequestContext, ended: Ended, o
             "{error}"
         );
     }
+}
+
+/// Tells that a function was loaded, and what went wrong meanwhile without
+/// being an error.
+pub(crate) fn loaded(served: &Served) {
+    let report = served.function.load_report();
+    for warning in &report.warnings {
+        tracing::warn!(function = served.name, version = served.version, "{warning}");
+    }
+    let compiled = report.components.iter().filter(|(_, how)| matches!(how, Compiled::Now(_))).count();
+    let backends: Vec<&str> = report.models.iter().map(|(_, backend, _)| *backend).collect();
+    tracing::info!(
+        function = served.name,
+        version = served.version,
+        digest = served.digest,
+        seconds = served.load_time.as_secs_f64(),
+        compiled,
+        backends = backends.join(","),
+        "loaded"
+    );
 }
 
 /// Why a request was not answered.

@@ -1,16 +1,19 @@
-//! Watches one request from its admission to its end, and tells all who want
-//! to know: metrics, traces, logs.
+//! Watches one request from its arrival to its end, and tells all who want to
+//! know: metrics, traces, logs.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use samara_engine::CallReport;
+use http::Method;
+use samara_engine::{CallOptions, CallReport};
 
 use crate::app::Server;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind};
 use crate::functions::Served;
+use crate::logs::{self, Told};
 use crate::metrics::{Ended, Metrics};
+use crate::trace::{Finished, Place, Tracer};
 
 /// A request that is being answered. One that is dropped before its end was
 /// given up by its client.
@@ -19,35 +22,64 @@ pub(crate) struct Watch {
     metrics: Arc<Metrics>,
     served: Arc<Served>,
     context: RequestContext,
+    method: Option<Method>,
     /// When its call started.
     admitted: Option<Instant>,
+    trace: Option<Traced>,
     is_over: bool,
+}
+
+/// A request that is traced.
+#[derive(Debug)]
+struct Traced {
+    tracer: Arc<Tracer>,
+    place: Place,
 }
 
 impl Watch {
     /// Begins to watch a request.
     pub(crate) fn begin(server: &Server, served: &Arc<Served>, context: &RequestContext) -> Self {
+        let traced = |tracer: &Arc<Tracer>| {
+            let place = tracer.sample(context.traceparent.as_deref())?;
+            Some(Traced { tracer: Arc::clone(tracer), place })
+        };
         Self {
             metrics: Arc::clone(&server.metrics),
             served: Arc::clone(served),
             context: context.clone(),
+            method: None,
             admitted: None,
+            trace: server.tracer.as_ref().and_then(traced),
             is_over: false,
         }
     }
 
-    /// The request has its turn; its call starts now.
-    pub(crate) fn admitted(&mut self) -> Instant {
-        *self.admitted.insert(Instant::now())
+    /// The method of a request for an HTTP function.
+    pub(crate) fn set_method(&mut self, method: Method) {
+        self.method = Some(method);
+    }
+
+    /// The request has its turn; its call starts now, and this is how it is to
+    /// be made.
+    pub(crate) fn admitted(&mut self, deadline: Option<Instant>) -> CallOptions {
+        let now = Instant::now();
+        self.admitted = Some(now);
+        let own = self.trace.as_ref().map(|traced| traced.place.traceparent());
+        CallOptions {
+            deadline: deadline.map(|at| at.saturating_duration_since(now)),
+            request_id: Some(self.context.id.shared()),
+            // A request that is not traced here belongs to its client's trace.
+            traceparent: own.or_else(|| self.context.traceparent.clone()),
+        }
     }
 
     /// Tells what came of it.
     pub(crate) fn end(mut self, outcome: Result<&CallReport, &Error>) {
         self.is_over = true;
-        self.tell(outcome.map_err(Error::kind));
+        self.tell(outcome.map_err(|error| Told { kind: error.kind(), error: Some(error) }));
     }
 
-    fn tell(&self, outcome: Result<&CallReport, ErrorKind>) {
+    fn tell(&self, outcome: Result<&CallReport, Told<'_>>) {
         let now = Instant::now();
         let since = |moment: Instant| moment.saturating_duration_since(self.context.received);
         let ended = Ended {
@@ -58,7 +90,19 @@ impl Watch {
         };
         match outcome {
             Ok(report) => self.served.meters.answered(ended, report),
-            Err(kind) => self.served.meters.failed(ended, kind),
+            Err(Told { kind, .. }) => self.served.meters.failed(ended, kind),
+        }
+        logs::request(&self.served, &self.context, ended, outcome.map(|_| ()));
+        if let Some(Traced { tracer, place }) = &self.trace {
+            let finished = Finished {
+                served: &self.served,
+                context: &self.context,
+                method: self.method.as_ref(),
+                admitted: self.admitted,
+                ended: now,
+                outcome: outcome.map_err(|told| told.kind),
+            };
+            tracer.tell(place, &finished);
         }
     }
 }
@@ -66,7 +110,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if !self.is_over {
-            self.tell(Err(ErrorKind::Cancelled));
+            self.tell(Err(Told { kind: ErrorKind::Cancelled, error: None }));
         }
     }
 }

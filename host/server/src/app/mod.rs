@@ -17,7 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::functions::{Functions, Gate, Source};
+use crate::live;
 use crate::metrics::Metrics;
+use crate::trace::Tracer;
 
 /// What a server works with and does not make itself.
 pub struct Parts {
@@ -45,6 +47,8 @@ pub(crate) struct Server {
     tls: ArcSwap<Option<TlsAcceptor>>,
     pub(crate) functions: Functions,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where traces go, if anywhere.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// Requests for functions, of all functions together.
     pub(crate) gate: Gate,
     connections: Semaphore,
@@ -77,6 +81,7 @@ impl App {
     /// loaded.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
+        let tracer = Tracer::new(&config.telemetry)?;
         let tls = tls::acceptor(config.tls.as_ref())?;
         let limits = config.limits.clone();
         let functions = Functions::new(parts.host, parts.source, limits.clone(), Arc::clone(&metrics));
@@ -87,6 +92,7 @@ impl App {
                 tls: ArcSwap::from_pointee(tls),
                 functions,
                 metrics,
+                tracer,
                 gate: Gate::new("the server".to_owned(), limits.concurrency, limits.function_queue),
                 connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
                 phase: AtomicU8::new(Phase::Serving as u8),
@@ -104,13 +110,16 @@ impl App {
     /// # Errors
     /// A listener that has no address.
     pub fn spawn(self, listeners: Vec<TcpListener>) -> std::io::Result<Running> {
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, stopped) = watch::channel(Phase::Serving);
         let (alive, connections) = mpsc::channel(1);
         for listener in listeners {
             let (server, stopped, alive) = (Arc::clone(&self.server), stopped.clone(), alive.clone());
             tokio::spawn(connection::accept(server, listener, stopped, alive));
         }
+        tokio::spawn(live::watch(Arc::downgrade(&self.server)));
+        tracing::info!(?addresses, "listening");
         Ok(Running { server: self.server, addresses, stop, connections })
     }
 }
@@ -133,7 +142,8 @@ impl Running {
 
     /// Takes over new settings: functions are loaded beside the old ones and
     /// swapped in at once; tokens, certificates and limits of bodies hold for
-    /// new requests and connections. Limits on counts stay as they were.
+    /// new requests and connections. Limits on counts, and where traces go, stay
+    /// as they were.
     ///
     /// # Errors
     /// What is wrong with the new settings; the old ones then stay.
@@ -147,6 +157,7 @@ impl Running {
         self.server.functions.replace(&config.functions).await?;
         self.server.tls.store(Arc::new(tls));
         self.server.config.store(Arc::new(config));
+        tracing::info!("the settings were reloaded");
         Ok(())
     }
 
@@ -159,6 +170,7 @@ impl Running {
     /// the time that the settings give.
     pub async fn drain(mut self, balancers_notice: bool) -> Drained {
         let drain = self.server.config().drain.clone();
+        tracing::info!(timeout_seconds = drain.timeout.as_secs_f64(), "draining");
         self.enter(Phase::Leaving);
         if balancers_notice {
             tokio::time::sleep(drain.delay).await;
@@ -166,6 +178,11 @@ impl Running {
         self.enter(Phase::Closing);
         let all_closed = self.connections.recv();
         let is_complete = tokio::time::timeout(drain.timeout, all_closed).await.is_ok();
+        if let Some(tracer) = self.server.tracer.clone() {
+            // A collector that is slow or gone costs no more than the bound there.
+            let _ = tokio::task::spawn_blocking(move || tracer.finish()).await;
+        }
+        tracing::info!(is_complete, "drained");
         Drained { is_complete }
     }
 

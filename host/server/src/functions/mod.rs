@@ -20,6 +20,7 @@ pub(crate) use served::Served;
 
 use crate::config::{FunctionConfig, ServeLimits};
 use crate::error::{Error, Result};
+use crate::logs;
 use crate::metrics::Metrics;
 
 /// All functions of a server.
@@ -206,12 +207,12 @@ impl Functions {
         }
         table.ready.remove(name);
         self.publish(table);
+        tracing::info!(function = name, "unloaded");
         Ok(())
     }
 
     fn publish(&self, table: Table) {
         let table = Arc::new(table);
-        self.metrics.show(&table);
         self.table.store(table);
     }
 
@@ -224,8 +225,11 @@ impl Functions {
             Err(panic) => return Err(Error::Internal(format!("reading `{function}` panicked: {panic}"))),
         };
         let meters = |name: &str, version: &str| self.metrics.function(name, version);
-        let served = Served::load(&self.host, config.clone(), loadable, &self.limits, meters).await?;
+        let served = Served::load(&self.host, config.clone(), loadable, &self.limits, meters)
+            .await
+            .inspect_err(|error| tracing::warn!(error = error.kind().name(), "{error}"))?;
         self.metrics.loaded(&served);
+        logs::loaded(&served);
         Ok(Arc::new(served))
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_engine::{Function, Host, Kind};
+use samara_engine::{Function, FunctionSource, Host, Kind};
 use samara_nn::Signature;
 
 use super::gate::Gate;
 use super::source::{Loadable, TestCase};
 use crate::config::{FunctionConfig, ServeLimits};
 use crate::error::{Error, Result};
+use crate::logs;
 use crate::metrics::FunctionMeters;
 
 /// A loaded function and all that serving it takes. It lives until the last
@@ -47,6 +48,7 @@ impl Served {
         let Loadable { source, version, digest, description, tests, labels } = loadable;
         let name = config.name.clone().unwrap_or_else(|| source.name.clone());
         let version = if version.is_empty() { "1".to_owned() } else { version };
+        let source = FunctionSource { output: logs::guest_output(&name, &version), ..source };
         let started = Instant::now();
         let function = Function::load(host, source)
             .await

@@ -91,6 +91,12 @@ impl<const N: usize> Distribution<N> {
         self.buckets.iter().sum()
     }
 
+    pub(crate) fn of(whole: &Histogram<N>) -> Self {
+        let mut all = Self::default();
+        all.gather(whole);
+        all
+    }
+
     /// Takes in one shard's part.
     pub(crate) fn gather(&mut self, part: &Histogram<N>) {
         for (bucket, more) in self.buckets.iter_mut().zip(&part.buckets) {

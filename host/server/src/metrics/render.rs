@@ -61,7 +61,7 @@ impl Page {
     /// The text, one family after the other.
     pub(super) fn text(self) -> Result<String> {
         let told = |(family, metrics): (&Family, Vec<Metric>)| {
-            let mut told = MetricFamily::new();
+            let mut told = MetricFamily::default();
             told.set_name(family.name.to_owned());
             told.set_help(family.help.to_owned());
             told.set_field_type(family.kind);
@@ -159,19 +159,15 @@ impl Page {
                 self.some(&family::ERRORS, &[protocol.name(), kind.name()], metrics.told_of(protocol, kind));
             }
         }
-        let mut all = Distribution::default();
         for (compile, starts) in COMPILES.iter().zip(&metrics.cold_starts) {
             for (models, starts) in MODELS.iter().zip(starts) {
-                all = Distribution::default();
-                all.gather(starts);
+                let all = Distribution::of(starts);
                 self.some_times(&family::COLD_START_TIME, &[compile, models], &all);
             }
         }
         let loads = metrics.model_loads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (backend, times) in loads.iter() {
-            all = Distribution::default();
-            all.gather(times);
-            self.times(&family::MODEL_LOAD_TIME, &[backend], &all);
+            self.times(&family::MODEL_LOAD_TIME, &[backend], &Distribution::of(times));
         }
         let connections = &metrics.connections;
         self.gauge(&family::CONNECTIONS, &[], whole(connections.open()));
@@ -204,7 +200,7 @@ impl Page {
 
     fn gauge(&mut self, family: &'static Family, labels: &[&str], value: f64) {
         self.add(family, labels, |metric| {
-            let mut gauge = Gauge::new();
+            let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);
         });
@@ -232,14 +228,14 @@ impl Page {
         let mut below = 0;
         let bucket = |(bound, inside): (f64, &u64)| {
             below += inside;
-            let mut bucket = Bucket::new();
+            let mut bucket = Bucket::default();
             bucket.set_upper_bound(bound);
             bucket.set_cumulative_count(below);
             bucket
         };
         let buckets = bounds.zip(&all.buckets).map(bucket).collect();
         self.add(family, labels, |metric| {
-            let mut histogram = Histogram::new();
+            let mut histogram = Histogram::default();
             histogram.set_bucket(buckets);
             histogram.set_sample_count(all.count());
             histogram.set_sample_sum(sum);
@@ -250,7 +246,7 @@ impl Page {
     fn add(&mut self, family: &'static Family, values: &[&str], set: impl FnOnce(&mut Metric)) {
         debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
         let pair = |(name, value): (&&str, &&str)| {
-            let mut pair = LabelPair::new();
+            let mut pair = LabelPair::default();
             pair.set_name((*name).to_owned());
             pair.set_value((*value).to_owned());
             pair
@@ -293,7 +289,7 @@ impl Resident {
 }
 
 fn counter_of(value: f64) -> Counter {
-    let mut counter = Counter::new();
+    let mut counter = Counter::default();
     counter.set_value(value);
     counter
 }

@@ -201,8 +201,11 @@ fn protocol(finished: &Finished<'_>, status: StatusCode) -> (Cow<'static, str>, 
     match finished.context.protocol {
         Protocol::Rest => {
             const ROUTE: &str = "/v2/models/{name}/infer";
-            let attributes =
-                vec![KeyValue::new("http.request.method", "POST"), KeyValue::new("http.route", ROUTE), status];
+            let attributes = vec![
+                KeyValue::new("http.request.method", "POST"),
+                KeyValue::new("http.route", ROUTE),
+                status,
+            ];
             (format!("POST {ROUTE}").into(), attributes)
         }
         Protocol::Grpc => {

@@ -74,7 +74,7 @@ impl Caller for LocalCaller {
     async fn prepare(&mut self) {}
 
     async fn call(&mut self) -> Answer {
-        let options = CallOptions { deadline: Some(self.timeout) };
+        let options = CallOptions { deadline: Some(self.timeout), ..CallOptions::default() };
         let sent = self.sent;
         match self.function.infer(self.inputs.clone(), options).await {
             Ok(outcome) => {

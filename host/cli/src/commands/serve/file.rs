@@ -330,7 +330,11 @@ fn telemetry(args: &ServeArgs, file: &TelemetryFile) -> Result<Telemetry> {
             Usage(format!("a share of {sample} of the requests cannot be traced; write 0 to 1")).into()
         );
     }
-    Ok(Telemetry { otlp: args.telemetry.otlp.clone().or_else(|| file.otlp.clone()), sample })
+    Ok(Telemetry {
+        otlp: args.telemetry.otlp.clone().or_else(|| file.otlp.clone()),
+        sample,
+        ..Telemetry::default()
+    })
 }
 
 fn drain(args: &ServeArgs, file: &DrainFile) -> samara_server::Drain {
