@@ -48,6 +48,8 @@ def samara_model(options, folder: Path) -> Contestant:
 
 
 def samara_guest(options, folder: Path) -> Contestant:
+    if not options.guest.exists():
+        raise Missing(f"{options.guest} is missing; run `cargo xtask guests`")
     function = folder / "through-guest"
     function.mkdir()
     shutil.copy(options.guest, function / "iris.wasm")
