@@ -10,16 +10,21 @@
 mod api;
 mod app;
 mod body;
+mod classification;
 mod config;
 mod context;
+mod describe;
 mod error;
 mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod http_function;
 mod infer;
 pub mod json;
 mod metrics;
 mod page;
+mod repository;
 mod rest;
 mod router;
 
