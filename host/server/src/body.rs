@@ -1,12 +1,13 @@
 //! The body of a response, and how the body of a request is read.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 
 use crate::error::{Error, Result};
 
@@ -70,7 +71,8 @@ impl HttpBody for Body {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes within `timeout`.
+/// Reads a whole body of at most `limit` bytes within `timeout`. One that comes
+/// in one piece is not copied.
 ///
 /// # Errors
 /// [`Error::TooLarge`], before it is read where its length says so,
@@ -80,17 +82,99 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    const WHAT: &str = "the body of the request";
-    if body.size_hint().lower() > limit {
-        return Err(Error::TooLarge { what: WHAT, limit });
-    }
-    let whole = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect();
-    match tokio::time::timeout(timeout, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Error::TooLarge { what: WHAT, limit })
+    let mut whole = pin!(collect(body, limit));
+    // What came with the head of the request is there when the connection has
+    // had one more turn, before a timer would be worth its while.
+    let mut had_turn = false;
+    let early = poll_fn(|context| match whole.as_mut().poll(context) {
+        Poll::Ready(whole) => Poll::Ready(Some(whole)),
+        Poll::Pending if had_turn => Poll::Ready(None),
+        Poll::Pending => {
+            had_turn = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
         }
-        Ok(Err(_)) => Err(Error::ClientGone),
-        Err(_) => Err(Error::SlowClient { given: timeout }),
+    });
+    match early.await {
+        Some(whole) => whole,
+        None => {
+            tokio::time::timeout(timeout, whole).await.unwrap_or(Err(Error::SlowClient { given: timeout }))
+        }
+    }
+}
+
+async fn collect<B>(body: B, limit: u64) -> Result<Bytes>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    const TOO_LARGE: &str = "the body of the request";
+    let too_large = || Error::TooLarge { what: TOO_LARGE, limit };
+    let mut body = pin!(body);
+    let expected = body.size_hint().lower();
+    if expected > limit {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Error::ClientGone)?.into_data() else { continue };
+        if (first.len() + all.len() + data.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                // A client that only says that much is not given that much.
+                const MOST_AT_ONCE: u64 = 1 << 20;
+                all.reserve(expected.min(MOST_AT_ONCE) as usize);
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Full, StreamBody};
+    use tokio_stream::iter;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn pieces(pieces: &[&'static [u8]]) -> impl HttpBody<Data = Bytes, Error = BoxError> {
+        let frames: Vec<_> = pieces.iter().map(|&piece| Ok(Frame::data(Bytes::from_static(piece)))).collect();
+        StreamBody::new(iter(frames))
+    }
+
+    #[tokio::test]
+    async fn pieces_are_put_together() {
+        assert_eq!(read(pieces(&[b"ab", b"", b"c", b"de"]), 5, PATIENCE).await.unwrap(), "abcde");
+        assert_eq!(read(pieces(&[]), 5, PATIENCE).await.unwrap(), "");
+        let whole = Bytes::from_static(b"whole");
+        let read = read(Full::new(whole.clone()), 5, PATIENCE).await.unwrap();
+        assert_eq!(read.as_ptr(), whole.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_is_read() {
+        let error = read(pieces(&[b"abc", b"def"]), 5, PATIENCE).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 5, .. }));
+        let error = read(Full::new(Bytes::from_static(b"abcdef")), 5, PATIENCE).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, BoxError>>());
+        let error = read(never, 5, PATIENCE).await.unwrap_err();
+        assert!(matches!(error, Error::SlowClient { .. }));
     }
 }

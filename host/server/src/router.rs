@@ -21,7 +21,10 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
     let mut response = match RequestContext::new(Protocol::Rest, request.headers()) {
         Ok(context) => {
             let mut response = checked(&server, &context, request).await;
-            if let Ok(id) = HeaderValue::try_from(context.id.to_string()) {
+            // A request may have named itself in its body.
+            if !response.headers().contains_key(ID_HEADER)
+                && let Ok(id) = HeaderValue::try_from(context.id.to_string())
+            {
                 response.headers_mut().insert(ID_HEADER, id);
             }
             response
@@ -73,6 +76,10 @@ async fn route(
     }
     if path == "/v2" || path.starts_with("/v2/") {
         return rest::answer(server, context, request).await;
+    }
+    if path == "/openapi.json" {
+        expect_method(&request, &Method::GET, "GET")?;
+        return Ok(rest::openapi());
     }
     if path.starts_with("/api/") {
         return api::answer(server, request).await;

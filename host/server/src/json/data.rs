@@ -8,6 +8,7 @@ use samara_nn::{Datatype, Tensor, TensorError};
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::element::FromJson;
+use super::fast;
 
 /// Elements with the shape that their nesting shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +66,10 @@ pub fn parse_values(json: &str, datatype: Datatype) -> Result<Values, DataProble
 }
 
 fn numbers<T: FromJson + samara_nn::Element>(json: &str) -> Result<Values, DataProblem> {
-    let (shape, values) = collect::<T>(json)?;
+    let (shape, values) = match fast::numbers::<T>(json.as_bytes()) {
+        Some(read) => read,
+        None => collect::<T>(json)?,
+    };
     Ok(Values { shape, tensor: Tensor::from_vec([values.len()], values)? })
 }
 

@@ -8,9 +8,14 @@
 
 mod data;
 mod element;
+mod fast;
 mod request;
 mod response;
+mod wire;
 
 pub use data::{DataProblem, Values, parse_values};
 pub use request::{Error, Request, parse_request, parse_tensors};
 pub use response::{Inputs, Parameters, Response};
+
+pub(crate) use request::{HttpRequest, Wanted, parse_http_request};
+pub(crate) use response::Output;

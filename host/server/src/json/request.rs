@@ -1,14 +1,15 @@
 //! Requests, and tensors as requests and responses carry them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use samara_nn::{Datatype, NamedTensor, Tensor, TensorError, UnknownDatatype, format_shape};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::data::{DataProblem, parse_values};
+use super::wire;
 
 /// What somebody asks of a function.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,15 +21,43 @@ pub struct Request {
     pub outputs: Vec<String>,
 }
 
+/// What somebody asks of a function over HTTP.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct HttpRequest {
+    pub(crate) id: Option<String>,
+    pub(crate) inputs: Vec<NamedTensor>,
+    /// Empty for all.
+    pub(crate) outputs: Vec<Wanted>,
+    /// Whether outputs are to come behind the JSON where they do not say.
+    pub(crate) is_binary: bool,
+    /// How long the client is willing to wait.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// An output that is asked for, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    /// Behind the JSON instead of in it.
+    pub(crate) is_binary: Option<bool>,
+    /// So many of the highest values instead of all.
+    pub(crate) classes: Option<usize>,
+}
+
 /// JSON that is no request.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error("this is no request of the Open Inference Protocol: {0}\nhint: {HINT}")]
     Syntax(serde_json::Error),
+    #[error("this is no request of the Open Inference Protocol: byte {at} of the JSON is not UTF-8")]
+    NotText { at: usize },
     #[error("tensor `{tensor}`: {source}")]
     Datatype { tensor: String, source: UnknownDatatype },
     #[error("tensor `{tensor}`: {problem}")]
     Data { tensor: String, problem: DataProblem },
+    #[error("tensor `{tensor}`: shape {} has a negative size", format_shape(shape))]
+    Shape { tensor: String, shape: Vec<i64> },
     #[error(
         "tensor `{tensor}`: shape {} holds {expected} elements, but `data` has {found}",
         format_shape(shape)
@@ -45,29 +74,90 @@ pub enum Error {
     #[error("tensor `{tensor}`: {source}")]
     Tensor { tensor: String, source: TensorError },
     #[error(
-        "tensor `{tensor}`: parameter `content_type` is \"{found}\"; only BYTES may have one, and only \"base64\""
+        "tensor `{tensor}`: parameter `content_type` is \"base64\", which only BYTES have, not {datatype}"
     )]
-    ContentType { tensor: String, found: String },
+    ContentType { tensor: String, datatype: Datatype },
     #[error(
         "tensor `{tensor}`: parameter `{parameter}` is for tensors that travel outside of the JSON, which only HTTP has"
     )]
     Binary { tensor: String, parameter: &'static str },
+    #[error(
+        "tensor `{tensor}`: parameter `binary_data_size` is {claimed}, and {left} bytes are left behind the JSON\nhint: the header `Inference-Header-Content-Length` says how many bytes the JSON has"
+    )]
+    BinarySize { tensor: String, claimed: i64, left: usize },
+    #[error("{left} bytes behind the JSON belong to no tensor: each says its own in `binary_data_size`")]
+    BinaryRest { left: usize },
+    #[error("tensor `{tensor}` has both `data` and the parameter `binary_data_size`; send one of them")]
+    BothForms { tensor: String },
+    #[error(
+        "tensor `{tensor}`: this server does not reach into a client's shared memory\nhint: send the tensor in the body, with `data` or `binary_data_size`"
+    )]
+    SharedMemory { tensor: String },
     #[error("tensor `{tensor}` is given twice")]
     Duplicate { tensor: String },
+    #[error("output `{output}` is asked for twice")]
+    SameOutput { output: String },
+    #[error("output `{output}`: parameter `classification` is {found}, not a number of classes")]
+    Classes { output: String, found: i64 },
+    #[error("parameter `timeout` is {found}, not a number of microseconds")]
+    Timeout { found: i64 },
+    #[error(
+        "parameter `sequence_id` is {found}, but functions keep nothing from one request to the next\nhint: leave it out, and send what a request depends on with it"
+    )]
+    Sequence { found: String },
 }
 
 const HINT: &str = "it looks like `{\"inputs\": [{\"name\": \"x\", \"datatype\": \"FP32\", \"shape\": [2], \"data\": [1, 2]}]}`";
+
+impl Error {
+    /// The input that is wrong, where it is one.
+    pub fn tensor(&self) -> Option<&str> {
+        match self {
+            Error::Datatype { tensor, .. }
+            | Error::Data { tensor, .. }
+            | Error::Shape { tensor, .. }
+            | Error::Count { tensor, .. }
+            | Error::Nesting { tensor, .. }
+            | Error::Base64 { tensor, .. }
+            | Error::Tensor { tensor, .. }
+            | Error::ContentType { tensor, .. } => Some(tensor),
+            _ => None,
+        }
+    }
+}
 
 /// Parses a request.
 ///
 /// # Errors
 /// What is wrong with the JSON, or with the first tensor that is not sound.
 pub fn parse_request(json: &str) -> Result<Request, Error> {
-    let request: RawRequest<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    let request: wire::Request<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
     Ok(Request {
         id: request.id,
-        inputs: tensors(request.inputs)?,
-        outputs: request.outputs.into_iter().map(|output| output.name).collect(),
+        inputs: tensors(request.inputs, None)?,
+        outputs: request.outputs.unwrap_or_default().into_iter().map(|output| output.name).collect(),
+    })
+}
+
+/// Parses a request of HTTP: JSON, and behind it the bytes of the tensors that
+/// are not in it.
+///
+/// # Errors
+/// As [`parse_request`], and bytes that are not as the JSON says.
+pub(crate) fn parse_http_request(json: &[u8], behind: Bytes) -> Result<HttpRequest, Error> {
+    let json = std::str::from_utf8(json).map_err(|error| Error::NotText { at: error.valid_up_to() })?;
+    let request: wire::Request<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    let parameters = request.parameters.unwrap_or_default();
+    // Clients that know sequences send 0 or an empty text for none.
+    if let Some(sequence) = parameters.sequence_id.filter(|id| !matches!(id.get(), "0" | "\"\"")) {
+        return Err(Error::Sequence { found: sequence.get().chars().take(64).collect() });
+    }
+    Ok(HttpRequest {
+        id: request.id,
+        inputs: tensors(request.inputs, Some(behind))?,
+        outputs: wanted(request.outputs.unwrap_or_default())?,
+        is_binary: parameters.binary_data_output.unwrap_or(false),
+        timeout: timeout(parameters.timeout)?,
     })
 }
 
@@ -76,116 +166,176 @@ pub fn parse_request(json: &str) -> Result<Request, Error> {
 /// # Errors
 /// As [`parse_request`].
 pub fn parse_tensors(json: &str) -> Result<Vec<NamedTensor>, Error> {
-    let response: RawResponse<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
-    tensors(response.outputs)
+    let response: wire::Response<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    tensors(response.outputs, None)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRequest<'a> {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default, rename = "parameters")]
-    _parameters: serde::de::IgnoredAny,
-    #[serde(borrow)]
-    inputs: Vec<RawTensor<'a>>,
-    #[serde(default)]
-    outputs: Vec<RawOutput>,
+/// A timeout of 0 is none.
+fn timeout(given: Option<i64>) -> Result<Option<Duration>, Error> {
+    let Some(found) = given else { return Ok(None) };
+    let microseconds = u64::try_from(found).map_err(|_| Error::Timeout { found })?;
+    Ok((microseconds > 0).then(|| Duration::from_micros(microseconds)))
 }
 
-#[derive(Deserialize)]
-struct RawResponse<'a> {
-    #[serde(borrow)]
-    outputs: Vec<RawTensor<'a>>,
+fn wanted(outputs: Vec<wire::Output>) -> Result<Vec<Wanted>, Error> {
+    let mut names = Names::new(outputs.len());
+    let wanted = |output: wire::Output| {
+        let wire::Output { name, parameters } = output;
+        let parameters = parameters.unwrap_or_default();
+        if !names.add(&name) {
+            return Err(Error::SameOutput { output: name });
+        }
+        if parameters.shared_memory_region.is_some() {
+            return Err(Error::SharedMemory { tensor: name });
+        }
+        let classes = match parameters.classification.map(|count| (count, usize::try_from(count))) {
+            None | Some((0, _)) => None,
+            Some((_, Ok(count))) => Some(count),
+            Some((found, Err(_))) => return Err(Error::Classes { output: name, found }),
+        };
+        Ok(Wanted { name, is_binary: parameters.binary_data, classes })
+    };
+    outputs.into_iter().map(wanted).collect()
 }
 
-#[derive(Deserialize)]
-struct RawOutput {
-    name: String,
+/// The tensors of a request, some of whose bytes lie behind it where there can
+/// be any.
+fn tensors(raw: Vec<wire::Tensor<'_>>, mut behind: Option<Bytes>) -> Result<Vec<NamedTensor>, Error> {
+    let mut names = Names::new(raw.len());
+    let mut tensors = Vec::with_capacity(raw.len());
+    for raw in raw {
+        if !names.add(&raw.name) {
+            return Err(Error::Duplicate { tensor: raw.name });
+        }
+        let tensor = tensor(&raw, behind.as_mut())?;
+        tensors.push((raw.name, tensor));
+    }
+    match behind {
+        Some(rest) if !rest.is_empty() => Err(Error::BinaryRest { left: rest.len() }),
+        _ => Ok(tensors),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTensor<'a> {
-    name: String,
-    datatype: String,
-    shape: Vec<usize>,
-    #[serde(default)]
-    parameters: RawParameters,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+/// Names that were seen.
+enum Names {
+    /// Few are compared faster than hashed.
+    Few(Vec<String>),
+    Many(HashSet<String>),
 }
 
-#[derive(Default, Deserialize)]
-struct RawParameters {
-    content_type: Option<String>,
-    binary_data_size: Option<u64>,
-    shared_memory_region: Option<String>,
-}
+impl Names {
+    fn new(count: usize) -> Self {
+        const FEW: usize = 8;
+        match count {
+            0 | 1 => Names::Few(Vec::new()),
+            2..=FEW => Names::Few(Vec::with_capacity(count)),
+            _ => Names::Many(HashSet::new()),
+        }
+    }
 
-fn tensors(raw: Vec<RawTensor<'_>>) -> Result<Vec<NamedTensor>, Error> {
-    let mut names = HashSet::new();
-    raw.into_iter()
-        .map(|raw| {
-            if !names.insert(raw.name.clone()) {
-                return Err(Error::Duplicate { tensor: raw.name });
+    /// Whether it is a new one.
+    fn add(&mut self, name: &str) -> bool {
+        match self {
+            Names::Few(names) if names.iter().any(|other| other == name) => false,
+            // One alone is never compared.
+            Names::Few(names) if names.capacity() == 0 => true,
+            Names::Few(names) => {
+                names.push(name.to_owned());
+                true
             }
-            let tensor = tensor(&raw)?;
-            Ok((raw.name, tensor))
-        })
-        .collect()
+            Names::Many(names) => names.insert(name.to_owned()),
+        }
+    }
 }
 
-fn tensor(raw: &RawTensor<'_>) -> Result<Tensor, Error> {
+fn tensor(raw: &wire::Tensor<'_>, behind: Option<&mut Bytes>) -> Result<Tensor, Error> {
     let name = || raw.name.clone();
     let datatype: Datatype =
         raw.datatype.parse().map_err(|source| Error::Datatype { tensor: name(), source })?;
-    let in_base64 = check_parameters(raw, datatype)?;
+    let shape = shape(raw)?;
+    let parameters = raw.parameters.as_ref();
+    if parameters.is_some_and(|parameters| parameters.shared_memory_region.is_some()) {
+        return Err(match behind {
+            Some(_) => Error::SharedMemory { tensor: name() },
+            None => Error::Binary { tensor: name(), parameter: "shared_memory_region" },
+        });
+    }
+    if let Some(size) = parameters.and_then(|parameters| parameters.binary_data_size) {
+        return binary(raw, datatype, shape, size, behind);
+    }
     let Some(data) = raw.data else {
         let problem = DataProblem::Syntax("it has no `data`".to_owned());
         return Err(Error::Data { tensor: name(), problem });
     };
+    let in_base64 = is_base64(raw, datatype)?;
     let values =
         parse_values(data.get(), datatype).map_err(|problem| Error::Data { tensor: name(), problem })?;
-    check_shape(raw, &values.shape, values.tensor.len())?;
+    check_shape(raw, &shape, &values.shape, values.tensor.len())?;
     let flat = if in_base64 { decode(raw, &values.tensor)? } else { values.tensor };
-    flat.reshaped(raw.shape.clone()).map_err(|source| Error::Tensor { tensor: name(), source })
+    flat.reshaped(shape).map_err(|source| Error::Tensor { tensor: name(), source })
 }
 
-/// Whether the elements are in base64.
-fn check_parameters(raw: &RawTensor<'_>, datatype: Datatype) -> Result<bool, Error> {
-    let parameters = &raw.parameters;
-    let tensor = || raw.name.clone();
-    if parameters.binary_data_size.is_some() {
-        return Err(Error::Binary { tensor: tensor(), parameter: "binary_data_size" });
+fn shape(raw: &wire::Tensor<'_>) -> Result<Vec<usize>, Error> {
+    let sizes: Result<Vec<usize>, _> = raw.shape.iter().map(|&size| usize::try_from(size)).collect();
+    sizes.map_err(|_| Error::Shape { tensor: raw.name.clone(), shape: raw.shape.clone() })
+}
+
+/// A tensor whose bytes come next behind the JSON. They are not copied.
+fn binary(
+    raw: &wire::Tensor<'_>,
+    datatype: Datatype,
+    shape: Vec<usize>,
+    claimed: i64,
+    behind: Option<&mut Bytes>,
+) -> Result<Tensor, Error> {
+    let name = || raw.name.clone();
+    let Some(behind) = behind else {
+        return Err(Error::Binary { tensor: name(), parameter: "binary_data_size" });
+    };
+    if raw.data.is_some() {
+        return Err(Error::BothForms { tensor: name() });
     }
-    if parameters.shared_memory_region.is_some() {
-        return Err(Error::Binary { tensor: tensor(), parameter: "shared_memory_region" });
-    }
-    match parameters.content_type.as_deref() {
-        None => Ok(false),
+    let left = behind.len();
+    let size = usize::try_from(claimed).ok().filter(|&size| size <= left);
+    let size = size.ok_or_else(|| Error::BinarySize { tensor: name(), claimed, left })?;
+    Tensor::new(datatype, shape, behind.split_to(size))
+        .map_err(|source| Error::Tensor { tensor: name(), source })
+}
+
+/// Whether the elements are in base64. Other content types are hints for
+/// clients' libraries and change nothing.
+fn is_base64(raw: &wire::Tensor<'_>, datatype: Datatype) -> Result<bool, Error> {
+    let content_type = raw.parameters.as_ref().and_then(|parameters| parameters.content_type.as_deref());
+    match content_type {
         Some("base64") if datatype == Datatype::Bytes => Ok(true),
-        Some(found) => Err(Error::ContentType { tensor: tensor(), found: found.to_owned() }),
+        Some("base64") => Err(Error::ContentType { tensor: raw.name.clone(), datatype }),
+        _ => Ok(false),
     }
 }
 
 /// Data may be flat, or nested as the shape says.
-fn check_shape(raw: &RawTensor<'_>, nesting: &[usize], found: usize) -> Result<(), Error> {
-    let (tensor, shape) = (|| raw.name.clone(), raw.shape.clone());
+fn check_shape(
+    raw: &wire::Tensor<'_>,
+    shape: &[usize],
+    nesting: &[usize],
+    found: usize,
+) -> Result<(), Error> {
+    let tensor = || raw.name.clone();
     let expected = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
     let Some(expected) = expected else {
-        return Err(Error::Tensor { tensor: tensor(), source: TensorError::Overflow { shape } });
+        let source = TensorError::Overflow { shape: shape.to_vec() };
+        return Err(Error::Tensor { tensor: tensor(), source });
     };
     if expected != found {
-        return Err(Error::Count { tensor: tensor(), shape, expected, found });
+        return Err(Error::Count { tensor: tensor(), shape: shape.to_vec(), expected, found });
     }
     if nesting.len() > 1 && nesting != shape {
-        return Err(Error::Nesting { tensor: tensor(), shape, found: nesting.to_vec() });
+        return Err(Error::Nesting { tensor: tensor(), shape: shape.to_vec(), found: nesting.to_vec() });
     }
     Ok(())
 }
 
-fn decode(raw: &RawTensor<'_>, tensor: &Tensor) -> Result<Tensor, Error> {
+fn decode(raw: &wire::Tensor<'_>, tensor: &Tensor) -> Result<Tensor, Error> {
     let wrong = |source| Error::Tensor { tensor: raw.name.clone(), source };
     let decode_one = |(index, text): (usize, &[u8])| {
         BASE64.decode(text).map_err(|error| Error::Base64 {
@@ -200,94 +350,5 @@ fn decode(raw: &RawTensor<'_>, tensor: &Tensor) -> Result<Tensor, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tensor_json(datatype: &str, shape: &str, data: &str) -> String {
-        format!(
-            r#"{{"inputs": [{{"name": "x", "datatype": "{datatype}", "shape": {shape}, "data": {data}}}]}}"#
-        )
-    }
-
-    fn refusal(json: &str) -> String {
-        parse_request(json).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_request_arrives() {
-        let json = r#"{"id": "7", "parameters": {"a": 1}, "outputs": [{"name": "y"}],
-            "inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [[1, 2], [3, 4.5]]},
-                       {"name": "s", "shape": [], "datatype": "INT64", "data": [3]}]}"#;
-        let request = parse_request(json).unwrap();
-        assert_eq!(request.id.as_deref(), Some("7"));
-        assert_eq!(request.outputs, ["y"]);
-        assert_eq!(request.inputs[0].1.shape(), [2, 2]);
-        assert_eq!(request.inputs[0].1.elements::<f32>().unwrap().as_ref(), [1.0, 2.0, 3.0, 4.5]);
-        assert_eq!(request.inputs[1].1.shape(), [0usize; 0]);
-    }
-
-    #[test]
-    fn flat_data_take_the_shape() {
-        let request = parse_request(&tensor_json("UINT8", "[2, 2]", "[1, 2, 3, 4]")).unwrap();
-        assert_eq!(request.inputs[0].1.shape(), [2, 2]);
-    }
-
-    #[test]
-    fn shapes_and_data_must_agree() {
-        assert_eq!(
-            refusal(&tensor_json("FP32", "[2, 3]", "[1, 2, 3, 4, 5]")),
-            "tensor `x`: shape [2,3] holds 6 elements, but `data` has 5"
-        );
-        assert_eq!(
-            refusal(&tensor_json("FP32", "[2, 3]", "[[1, 2], [3, 4], [5, 6]]")),
-            "tensor `x`: `data` is nested as [3,2], but `shape` is [2,3]"
-        );
-        assert!(refusal(&tensor_json("FP32", "[-1]", "[1]")).contains("invalid value: integer `-1`"));
-        assert!(
-            refusal(&tensor_json("FP32", "[4294967296, 4294967296]", "[1]"))
-                .contains("more elements than memory can address")
-        );
-    }
-
-    #[test]
-    fn tensors_are_named_in_errors() {
-        assert_eq!(
-            refusal(&tensor_json("INT8", "[2]", "[1, 300]")),
-            "tensor `x`: element 1: 300 is outside INT8, which goes from -128 to 127"
-        );
-        assert!(
-            refusal(&tensor_json("FLOAT", "[1]", "[1]")).starts_with("tensor `x`: unknown datatype `FLOAT`;")
-        );
-        let twice = r#"{"inputs": [{"name": "x", "datatype": "INT8", "shape": [1], "data": [1]},
-                                   {"name": "x", "datatype": "INT8", "shape": [1], "data": [1]}]}"#;
-        assert_eq!(refusal(twice), "tensor `x` is given twice");
-        let none = r#"{"inputs": [{"name": "x", "datatype": "INT8", "shape": [1]}]}"#;
-        assert_eq!(refusal(none), "tensor `x`: it has no `data`");
-    }
-
-    #[test]
-    fn other_json_is_no_request() {
-        for json in ["", "[]", "{}", r#"{"inputs": 1}"#, r#"{"instances": []}"#] {
-            let message = refusal(json);
-            assert!(message.starts_with("this is no request of the Open Inference Protocol: "), "{message}");
-            assert!(message.contains("\nhint: it looks like `{\"inputs\""), "{message}");
-        }
-    }
-
-    #[test]
-    fn bytes_may_come_in_base64() {
-        let json = |parameters: &str, data: &str| {
-            format!(
-                r#"{{"inputs": [{{"name": "x", "datatype": "BYTES", "shape": [1], "parameters": {parameters}, "data": [{data}]}}]}}"#
-            )
-        };
-        let request = parse_request(&json(r#"{"content_type": "base64"}"#, r#""/wA=""#)).unwrap();
-        assert_eq!(request.inputs[0].1.byte_strings().unwrap(), [&[0xff, 0][..]]);
-        assert!(
-            refusal(&json(r#"{"content_type": "base64"}"#, r#""?""#))
-                .starts_with("tensor `x`, element 0: it is not base64: ")
-        );
-        assert!(refusal(&json(r#"{"content_type": "np"}"#, r#""a""#)).contains("is \"np\"; only BYTES"));
-        assert!(refusal(&json(r#"{"binary_data_size": 3}"#, r#""a""#)).contains("which only HTTP has"));
-    }
-}
+#[path = "request_tests.rs"]
+mod tests;

@@ -57,9 +57,10 @@ impl Serialize for Inputs<'_> {
     }
 }
 
-struct Output<'a> {
-    name: &'a str,
-    tensor: &'a Tensor,
+/// One output, its elements in the JSON.
+pub(crate) struct Output<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tensor: &'a Tensor,
 }
 
 impl Serialize for Output<'_> {

@@ -1,9 +1,22 @@
-//! The Open Inference Protocol over HTTP.
+//! The Open Inference Protocol over HTTP, with the extensions that its clients
+//! use: binary tensors, classification, the repository, configurations of
+//! models. `openapi.json` says all of it to programs.
 
+mod decode;
+mod describe;
+mod encode;
+mod encoding;
+mod infer;
+mod repository;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use serde::Serialize;
+
+pub(crate) use decode::fuzz_infer_request;
 
 use crate::app::Server;
 use crate::body::Body;
@@ -11,28 +24,108 @@ use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::router::{expect_method, json};
 
+/// Parts of a path below `/v2`; a longer one is none of ours.
+const MOST_PARTS: usize = 6;
+
 /// Answers a request below `/v2`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) async fn answer(
     server: &Arc<Server>,
-    _context: &RequestContext,
+    context: &RequestContext,
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
-    match request.uri().path().trim_start_matches("/v2").trim_end_matches('/') {
-        "/health/live" => {
-            expect_method(&request, &Method::GET, "GET")?;
-            Ok(json(StatusCode::OK, r#"{"live":true}"#))
+    let uri = request.uri().clone();
+    let mut parts = [""; MOST_PARTS];
+    let parts = split(uri.path(), &mut parts).ok_or_else(|| unknown(uri.path()))?;
+    // The one that counts comes first.
+    match *parts {
+        ["models", name, "infer"] => infer::answer(server, context, name, None, request).await,
+        ["models", name, "versions", version, "infer"] => {
+            infer::answer(server, context, name, Some(version), request).await
         }
-        "/health/ready" => {
+        ["repository", ref asked @ ..] => repository::answer(server, asked, request).await,
+        _ => {
             expect_method(&request, &Method::GET, "GET")?;
-            if server.is_ready() {
-                Ok(json(StatusCode::OK, r#"{"ready":true}"#))
-            } else {
-                Err(Error::Draining)
-            }
+            look(server, parts).unwrap_or_else(|| Err(unknown(uri.path())))
         }
-        _ => Err(Error::NoSuchPath { path: request.uri().path().to_owned() }),
+    }
+}
+
+/// The description of this interface, for programs.
+pub(crate) fn openapi() -> Response<Body> {
+    json(StatusCode::OK, bytes::Bytes::from_static(include_bytes!("openapi.json")))
+}
+
+/// Answers what is only looked at; `None` for what there is not.
+fn look(server: &Server, parts: &[&str]) -> Option<Result<Response<Body>>> {
+    let function = |name: &str, version: Option<&str>| {
+        let version = version.map(decoded).transpose()?;
+        server.functions.find(&decoded(name)?, version.as_deref())
+    };
+    Some(match *parts {
+        [] => Ok(written(&describe::server())),
+        ["health", "live"] => Ok(json(StatusCode::OK, r#"{"live":true}"#)),
+        ["health", "ready"] if server.is_ready() => Ok(json(StatusCode::OK, r#"{"ready":true}"#)),
+        ["health", "ready"] => Err(Error::Draining),
+        ["models", name] => function(name, None).and_then(|served| describe::metadata(server, &served)),
+        ["models", name, "versions", version] => {
+            function(name, Some(version)).and_then(|served| describe::metadata(server, &served))
+        }
+        ["models", name, "ready"] => describe::readiness(server, name, None),
+        ["models", name, "versions", version, "ready"] => describe::readiness(server, name, Some(version)),
+        ["models", name, "config"] => function(name, None).and_then(|served| describe::config(&served)),
+        ["models", name, "versions", version, "config"] => {
+            function(name, Some(version)).and_then(|served| describe::config(&served))
+        }
+        _ => return None,
+    })
+}
+
+/// The parts of a path behind `/v2`; `None` for too many. A slash at the end
+/// changes nothing.
+fn split<'p, 'b>(path: &'p str, parts: &'b mut [&'p str; MOST_PARTS]) -> Option<&'b [&'p str]> {
+    let rest = path.strip_prefix("/v2")?.trim_matches('/');
+    if rest.is_empty() {
+        return Some(&[]);
+    }
+    let mut count = 0;
+    for part in rest.split('/') {
+        *parts.get_mut(count)? = part;
+        count += 1;
+    }
+    Some(&parts[..count])
+}
+
+/// A part of a path with its escapes resolved.
+fn decoded(part: &str) -> Result<Cow<'_, str>> {
+    let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
+    decoded.map_err(|_| Error::Malformed(format!("`{part}` in the path is not UTF-8")))
+}
+
+fn unknown(path: &str) -> Error {
+    Error::NoSuchPath { path: path.to_owned() }
+}
+
+/// A successful answer. What it is made of has no form that JSON lacks.
+fn written(value: &impl Serialize) -> Response<Body> {
+    json(StatusCode::OK, serde_json::to_vec(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_split_without_what_surrounds_them() {
+        let split = |path: &str| {
+            split(path, &mut [""; MOST_PARTS]).map(<[&str]>::to_vec).map(|parts| parts.join("|"))
+        };
+        assert_eq!(split("/v2").as_deref(), Some(""));
+        assert_eq!(split("/v2/").as_deref(), Some(""));
+        assert_eq!(split("/v2/models/a%2Fb/infer/").as_deref(), Some("models|a%2Fb|infer"));
+        assert_eq!(split("/v2/models//infer").as_deref(), Some("models||infer"));
+        assert_eq!(split("/v2/1/2/3/4/5/6/7"), None);
     }
 }

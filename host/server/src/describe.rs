@@ -1,0 +1,98 @@
+//! What every protocol says of the server and of a function.
+
+use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
+
+use crate::app::Server;
+use crate::error::{Error, Result};
+use crate::functions::Served;
+
+/// What the server calls itself.
+pub(crate) const NAME: &str = "samara";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The platform of a function that is more than one model.
+const COMPONENTS: &str = "samara_wasm";
+
+impl Server {
+    /// The versions of a function that answer now, in their order.
+    pub(crate) fn versions(&self, name: &str) -> Vec<String> {
+        let table = self.functions.table();
+        let entry = table.ready().find(|(known, _)| *known == name);
+        let versions = entry.map(|(_, entry)| entry.versions.iter().map(|served| served.version.clone()));
+        versions.map(Iterator::collect).unwrap_or_default()
+    }
+}
+
+impl Served {
+    /// What it runs on: `ENGINE_onnx` for a model alone, else `samara_wasm`.
+    pub(crate) fn platform(&self) -> String {
+        match self.only_model() {
+            Some(model) => format!("{}_onnx", model.backend()),
+            None => COMPONENTS.to_owned(),
+        }
+    }
+
+    /// The engines of its models, in alphabetical order; `wasm` where it has
+    /// none.
+    pub(crate) fn engines(&self) -> String {
+        let mut engines: Vec<&str> = self.function.models().values().map(|model| model.backend()).collect();
+        engines.sort_unstable();
+        engines.dedup();
+        if engines.is_empty() { "wasm".to_owned() } else { engines.join(",") }
+    }
+
+    /// Rows that requests are merged to at most: 0 where they are not, and
+    /// where axis 0 is not one of rows.
+    pub(crate) fn most_rows(&self) -> usize {
+        let Some(signature) = self.function.signature() else { return 0 };
+        let Some(model) = self.only_model().filter(|_| has_rows(signature)) else { return 0 };
+        let policy = model.batch_policy(None).ok().filter(|policy| policy.merges() && model.can_merge());
+        policy.map_or(0, |policy| policy.max_rows)
+    }
+
+    /// The model that is all of the function.
+    fn only_model(&self) -> Option<&samara_nn::ResidentModel> {
+        let mut models = self.function.models().values();
+        let first = models.next()?;
+        let is_alone = models.next().is_none() && self.function.load_report().components.is_empty();
+        is_alone.then(|| first.as_ref())
+    }
+
+    /// The declaration of an output.
+    ///
+    /// # Errors
+    /// [`Error::UnknownOutput`].
+    pub(crate) fn output(&self, name: &str) -> Result<&TensorSpec> {
+        let signature = self.signature()?;
+        signature.output(name).ok_or_else(|| Error::UnknownOutput {
+            function: self.name.clone(),
+            output: name.to_owned(),
+            known: signature.outputs.iter().map(|spec| spec.name.clone()).collect(),
+        })
+    }
+}
+
+fn has_rows(signature: &Signature) -> bool {
+    let mut specs = signature.inputs.iter().chain(&signature.outputs);
+    !signature.inputs.is_empty() && specs.all(|spec| spec.shape.first() == Some(&ANY_SIZE))
+}
+
+/// The name of a datatype in configurations of models.
+pub(crate) fn config_datatype(datatype: Datatype) -> &'static str {
+    match datatype {
+        Datatype::Bool => "TYPE_BOOL",
+        Datatype::Uint8 => "TYPE_UINT8",
+        Datatype::Uint16 => "TYPE_UINT16",
+        Datatype::Uint32 => "TYPE_UINT32",
+        Datatype::Uint64 => "TYPE_UINT64",
+        Datatype::Int8 => "TYPE_INT8",
+        Datatype::Int16 => "TYPE_INT16",
+        Datatype::Int32 => "TYPE_INT32",
+        Datatype::Int64 => "TYPE_INT64",
+        Datatype::Fp16 => "TYPE_FP16",
+        Datatype::Bf16 => "TYPE_BF16",
+        Datatype::Fp32 => "TYPE_FP32",
+        Datatype::Fp64 => "TYPE_FP64",
+        Datatype::Bytes => "TYPE_STRING",
+    }
+}

@@ -1,0 +1,7 @@
+//! The decoders of what comes from outside, for the fuzzer: whatever the bytes,
+//! they answer or refuse.
+
+/// A request of REST for inference, of which so many bytes are JSON, or all.
+pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
+    crate::rest::fuzz_infer_request(json_length, body);
+}

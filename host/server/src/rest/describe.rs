@@ -1,0 +1,113 @@
+//! What clients may know of the server and of a function.
+
+use http::{Response, StatusCode};
+use samara_nn::TensorSpec;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{decoded, written};
+use crate::app::Server;
+use crate::body::Body;
+use crate::describe::{NAME, VERSION, config_datatype};
+use crate::error::{Error, Result};
+use crate::functions::Served;
+use crate::router;
+
+/// Extensions of the protocol, by the names that its clients know.
+const EXTENSIONS: [&str; 4] =
+    ["binary_tensor_data", "classification", "model_configuration", "model_repository"];
+
+#[derive(Serialize)]
+pub(super) struct ServerMetadata {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; EXTENSIONS.len()],
+}
+
+/// Who this is.
+pub(super) fn server() -> ServerMetadata {
+    ServerMetadata { name: NAME, version: VERSION, extensions: EXTENSIONS }
+}
+
+/// What a function takes and gives, and in which versions it is there.
+///
+/// # Errors
+/// What [`Served::signature`] says.
+pub(super) fn metadata(server: &Server, served: &Served) -> Result<Response<Body>> {
+    let signature = served.signature()?;
+    let tensors = |specs: &[TensorSpec]| specs.iter().map(tensor).collect::<Vec<_>>();
+    Ok(written(&json!({
+        "name": served.name,
+        "versions": server.versions(&served.name),
+        "platform": served.platform(),
+        "inputs": tensors(&signature.inputs),
+        "outputs": tensors(&signature.outputs),
+    })))
+}
+
+fn tensor(spec: &TensorSpec) -> Value {
+    json!({ "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape })
+}
+
+/// Whether a function answers; one that could be loaded does not yet.
+///
+/// # Errors
+/// [`Error::UnknownFunction`] or [`Error::UnknownVersion`] for what nobody
+/// could load.
+pub(super) fn readiness(server: &Server, name: &str, version: Option<&str>) -> Result<Response<Body>> {
+    let (name, version) = (decoded(name)?, version.map(decoded).transpose()?);
+    let is_ready = match server.functions.find(&name, version.as_deref()) {
+        Ok(_) => server.is_ready(),
+        Err(error) => {
+            let table = server.functions.table();
+            let mut known = table.configured().iter();
+            let is_known =
+                matches!(error, Error::UnknownFunction { .. }) && known.any(|item| item.name() == name);
+            if !is_known {
+                return Err(error);
+            }
+            false
+        }
+    };
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(router::json(status, json!({ "name": name, "ready": is_ready }).to_string()))
+}
+
+/// How a function is served, as clients of the protocol's best-known server
+/// read it: where requests are merged, shapes go without their axis of rows.
+///
+/// # Errors
+/// What [`Served::signature`] says.
+pub(super) fn config(served: &Served) -> Result<Response<Body>> {
+    let signature = served.signature()?;
+    let most_rows = served.most_rows();
+    let tensors = |specs: &[TensorSpec]| {
+        let tensor = |spec: &TensorSpec| {
+            let dims = &spec.shape[usize::from(most_rows > 0)..];
+            json!({ "name": spec.name, "data_type": config_datatype(spec.datatype), "dims": dims })
+        };
+        specs.iter().map(tensor).collect::<Vec<_>>()
+    };
+    let mut config = json!({
+        "name": served.name,
+        "platform": served.platform(),
+        "backend": served.engines(),
+        "max_batch_size": most_rows,
+        "input": tensors(&signature.inputs),
+        "output": tensors(&signature.outputs),
+        "parameters": parameters(served),
+    });
+    if most_rows > 0 {
+        config["dynamic_batching"] = json!({});
+    }
+    Ok(written(&config))
+}
+
+fn parameters(served: &Served) -> Value {
+    let version = ("version", Some(&served.version));
+    let digest = ("digest", served.digest.as_ref());
+    let description = ("description", served.description.as_ref());
+    let known = [version, digest, description].into_iter();
+    let known = known.filter_map(|(name, value)| Some((name.to_owned(), json!({ "string_value": value? }))));
+    Value::Object(known.collect())
+}

@@ -1,0 +1,105 @@
+//! Inference over HTTP.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::decode::{self, Decoded, JSON_LENGTH};
+use super::encode::{self, Encoded, Form};
+use super::{decoded, encoding};
+use crate::app::Server;
+use crate::body::{self, Body};
+use crate::context::{ID_HEADER, RequestContext, RequestId};
+use crate::error::Result;
+use crate::functions::Served;
+use crate::infer::Inference;
+use crate::json::HttpRequest;
+use crate::router::{expect_method, json};
+
+/// Bytes of a body or of outputs that are read or written where the request
+/// came in; more take longer than handing them to another thread.
+const SMALL: usize = 64 << 10;
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Answers a request for the outputs of a function.
+///
+/// # Errors
+/// What is wrong with it, or what ended the call.
+pub(super) async fn answer(
+    server: &Arc<Server>,
+    context: &RequestContext,
+    name: &str,
+    version: Option<&str>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>> {
+    expect_method(&request, &Method::POST, "POST")?;
+    let version = version.map(decoded).transpose()?;
+    let served = server.functions.find(&decoded(name)?, version.as_deref())?;
+    served.signature()?;
+    let (parts, body) = request.into_parts();
+    let request = read(server, &served, &parts.headers, body).await?;
+    let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
+    outputs.iter().try_for_each(|wanted| served.output(&wanted.name).map(drop))?;
+    let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
+    let own_context =
+        id.as_deref().and_then(RequestId::given).map(|id| RequestContext { id, ..context.clone() });
+    let inference = Inference { inputs, outputs: names, timeout };
+    let answer = server.infer(&served, own_context.as_ref().unwrap_or(context), inference).await?;
+    let form = Form { id, outputs, is_binary };
+    let bytes: usize = answer.outputs.iter().map(|(_, tensor)| tensor.data().len()).sum();
+    let encoded = match bytes <= SMALL {
+        true => encode::response(answer, &form)?,
+        false => encoding::on_a_thread(move || encode::response(answer, &form)).await??,
+    };
+    let mut response = respond(&parts.headers, encoded).await?;
+    // The id of the body goes before that of the header.
+    if let Some(id) = own_context.and_then(|context| HeaderValue::try_from(context.id.to_string()).ok()) {
+        response.headers_mut().insert(ID_HEADER, id);
+    }
+    Ok(response)
+}
+
+/// Reads the body of a request as the function's.
+async fn read(server: &Server, served: &Served, headers: &HeaderMap, body: Incoming) -> Result<HttpRequest> {
+    encoding::check_media_type(headers)?;
+    let json_length = decode::json_length(headers)?;
+    let (limit, timeout) = {
+        let limits = &server.config().limits;
+        (limits.body, limits.body_timeout)
+    };
+    let body = body::read(body, limit, timeout).await?;
+    let body = encoding::unpacked(headers, body, limit).await?;
+    let request = match body.len() <= SMALL {
+        true => decode::request(json_length, body),
+        false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
+    };
+    let signature = served.signature()?;
+    match request {
+        Ok(Decoded::Request(request)) => Ok(request),
+        Ok(Decoded::Raw(body)) => decode::raw(signature, body),
+        Err(wrong) => Err(wrong.of(signature)),
+    }
+}
+
+async fn respond(headers: &HeaderMap, encoded: Encoded) -> Result<Response<Body>> {
+    let Encoded { bytes, json_length } = encoded;
+    if let Some(length) = json_length {
+        let mut response = json(StatusCode::OK, bytes);
+        response.headers_mut().insert(CONTENT_TYPE, OCTETS);
+        response.headers_mut().insert(JSON_LENGTH, length.into());
+        return Ok(response);
+    }
+    if !encoding::is_worth_packing(headers, bytes.len()) {
+        return Ok(json(StatusCode::OK, bytes));
+    }
+    let packed: Bytes = encoding::on_a_thread(move || encoding::packed(&bytes)).await??.into();
+    let mut response = json(StatusCode::OK, packed);
+    let (name, value) = encoding::PACKED;
+    response.headers_mut().insert(name, value);
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    Ok(response)
+}
