@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use samara_nn::{NamedTensor, Signature, Tensor};
-use tokio::task::JoinHandle;
 use wasmtime::component::Component;
 
 use crate::call::{Call, CallOptions};

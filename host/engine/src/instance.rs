@@ -1,6 +1,5 @@
 //! One sandbox: its store, its clock, and what is made of its failures.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -103,18 +103,23 @@ impl ResponseBody {
     }
 
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.count(&frame);
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(reason))) => {
-                let error = self.exchange.take_error().unwrap_or_else(|| self.broken(reason));
-                self.finish();
-                Poll::Ready(Some(Err(error)))
-            }
-            Poll::Ready(None) => Poll::Ready(self.last()),
-            Poll::Pending => Poll::Pending,
+        loop {
+            return match Pin::new(&mut self.inner).poll_frame(context) {
+                // A guest may write nothing, which is not to be sent on: in
+                // HTTP/1.1 an empty piece can mean the end.
+                Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.count(&frame);
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                Poll::Ready(Some(Err(reason))) => {
+                    let error = self.exchange.take_error().unwrap_or_else(|| self.broken(reason));
+                    self.finish();
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Ready(None) => Poll::Ready(self.last()),
+                Poll::Pending => Poll::Pending,
+            };
         }
     }
 }

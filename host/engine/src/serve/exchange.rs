@@ -138,7 +138,7 @@ impl Exchange {
         std::future::poll_fn(is_over).await;
     }
 
-    /// The instance is about to go.
+    /// The instance is gone.
     pub(super) fn end(&self, report: CallReport) {
         let mut state = self.state();
         match state.guest {

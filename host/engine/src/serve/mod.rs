@@ -123,8 +123,9 @@ impl HttpFunction {
         store.data_mut().begin(&call);
         store.data_mut().follow(Arc::clone(&exchange.clock));
         let report = StageReport { name: self.terms.speaker.stage.clone(), ..StageReport::default() };
-        let awake = host.interruptible();
-        let mut live = Live { store, exchange, call, report, wasi: self.wasi(), _awake: awake };
+        let ending = Ending { exchange: Arc::clone(&exchange), report };
+        let mut live =
+            Live { store, exchange, call, wasi: self.wasi(), ending, _awake: host.interruptible() };
         let clock = Arc::clone(&live.exchange.clock);
         match clock.limit(self.serve(&mut live, request, head)).await {
             Some(Ok(())) if !clock.is_streaming() => {
@@ -219,7 +220,7 @@ impl HttpFunction {
 
     fn count_instance(&self, live: &mut Live) {
         self.terms.count_instance();
-        live.report.instantiation = live.call.started.elapsed();
+        live.ending.report.instantiation = live.call.started.elapsed();
     }
 
     /// The response, unless the guest said that it has none.
@@ -252,9 +253,16 @@ struct Live {
     store: Store<InstanceState>,
     exchange: Arc<Exchange>,
     call: Call,
-    report: StageReport,
     wasi: Wasi,
+    /// Dropped after the store.
+    ending: Ending,
     _awake: Awake,
+}
+
+/// Tells the exchange that the instance is gone, and what it did.
+struct Ending {
+    exchange: Arc<Exchange>,
+    report: StageReport,
 }
 
 impl Live {
@@ -303,11 +311,16 @@ impl Drop for Live {
     fn drop(&mut self) {
         let state = self.store.data_mut();
         state.voice.end();
-        let mut stage = std::mem::take(&mut self.report);
-        stage.models = std::mem::take(&mut state.nn.runs);
-        stage.guest_memory = state.meter.memory();
-        stage.total = self.call.started.elapsed();
-        let report = CallReport { total: stage.total, stages: vec![stage] };
-        self.exchange.end(report);
+        let report = &mut self.ending.report;
+        report.models = std::mem::take(&mut state.nn.runs);
+        report.guest_memory = state.meter.memory();
+        report.total = self.call.started.elapsed();
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let stage = std::mem::take(&mut self.report);
+        self.exchange.end(CallReport { total: stage.total, stages: vec![stage] });
     }
 }

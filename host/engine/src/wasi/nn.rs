@@ -1,7 +1,6 @@
 //! `wasi:nn` over resident models: `compute` waits for the model's own threads,
 //! and no tensor is copied that only passes through.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Functions that do what they should.
 
-use samara_engine::{Compiled, ErrorKind, GuestOutput, Kind, Reuse, component_for_model};
+use samara_engine::{Compiled, ErrorKind, Kind, Reuse, component_for_model};
 use samara_nn::{Datatype, Tensor};
 
 use crate::support::*;
@@ -149,21 +149,6 @@ fn a_model_is_shared_by_functions_and_let_go_of_with_the_last() {
     assert_eq!(host.models().resident()[0].users, 2);
     drop((one, two));
     assert!(host.models().resident().is_empty());
-}
-
-#[test]
-fn what_a_function_prints_goes_where_the_caller_says() {
-    let host = host();
-    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let listening = std::sync::Arc::clone(&heard);
-    let mut source = guest("function_stdout");
-    source.output = GuestOutput::Callback(std::sync::Arc::new(move |bytes| {
-        listening.lock().unwrap().extend_from_slice(bytes);
-    }));
-    let function = load(&host, source).unwrap();
-    call(&function, vec![("text", text("hello"))]).unwrap();
-    let heard = String::from_utf8(heard.lock().unwrap().clone()).unwrap();
-    assert!(heard.contains("out: hello\n") && heard.contains("err: hello\n"), "{heard}");
 }
 
 #[test]

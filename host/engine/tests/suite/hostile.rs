@@ -49,7 +49,8 @@ fn an_endless_description_ends_the_load() {
 fn the_callers_own_deadline_holds_too() {
     let host = host();
     let function = bounded(&host, "function_loop", generous());
-    let options = samara_engine::CallOptions { deadline: Some(Duration::from_millis(100)) };
+    let options =
+        samara_engine::CallOptions { deadline: Some(Duration::from_millis(100)), ..Default::default() };
     let error = block_on(function.infer(vec![("x".to_owned(), floats(&[1.0]))], options)).unwrap_err();
     assert_eq!(error.to_string(), "`function_loop` ran longer than its deadline of 100ms");
 }

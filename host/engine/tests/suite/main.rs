@@ -6,6 +6,8 @@ mod batching;
 mod capabilities;
 mod functions;
 mod hostile;
+mod http;
 mod kinds;
+mod observed;
 mod pipelines;
 mod support;
