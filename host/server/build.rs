@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .build_transport(false)
+        .use_arc_self(true)
         .bytes(".inference")
         .btree_map(".inference")
         .codec_path("crate::grpc::codec::Codec")

@@ -10,10 +10,14 @@
 mod api;
 mod app;
 mod body;
+mod classification;
 mod config;
 mod context;
 mod error;
 mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
+mod grpc;
 mod guard;
 mod http_function;
 mod infer;
@@ -22,6 +26,7 @@ mod live;
 mod logs;
 mod metrics;
 mod page;
+mod repository;
 mod rest;
 mod router;
 mod trace;

@@ -3,9 +3,12 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::bounds;
 
 /// Writes `T` and reads `U` as protobuf.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ impl<T: Message + Default> Decoder for Way<T> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
+        bounds::check(buffer.chunk()).map_err(Status::invalid_argument)?;
         T::decode(buffer).map(Some).map_err(|error| not_a_message(&error))
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use prost::Message;
 use samara_nn::{Datatype, NamedTensor, format_shape};
 
-use super::contents;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::proto::{InferParameter, ModelInferRequest};
+use super::{bounds, contents, response};
 use crate::error::{Error, Result};
 use crate::infer::Inference;
 
@@ -40,7 +41,9 @@ type Parameters = BTreeMap<String, InferParameter>;
 pub(crate) fn read(request: ModelInferRequest) -> Result<Asked> {
     let timeout = timeout(&request.parameters)?;
     let (outputs, classes) = outputs(request.outputs)?;
-    let form = if request.inputs.iter().any(|input| input.contents.is_some()) && request.raw_input_contents.is_empty() {
+    let form = if request.inputs.iter().any(|input| input.contents.is_some())
+        && request.raw_input_contents.is_empty()
+    {
         Form::Typed
     } else {
         Form::Raw
@@ -65,6 +68,20 @@ pub(crate) fn read(request: ModelInferRequest) -> Result<Asked> {
         inputs.push(tensor(input, raw.as_mut().and_then(Iterator::next))?);
     }
     Ok(Asked { inference: Inference { inputs, outputs, timeout }, form, classes })
+}
+
+/// Reads whatever bytes, and writes what was read as an answer in both forms.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if bounds::check(bytes).is_err() {
+        return;
+    }
+    let Ok(message) = ModelInferRequest::decode(bytes) else { return };
+    let Ok(asked) = read(message) else { return };
+    for form in [Form::Raw, Form::Typed] {
+        if let Ok(answer) = response::message(asked.inference.inputs.clone(), form) {
+            let _ = answer.encode_to_vec();
+        }
+    }
 }
 
 fn tensor(input: InferInputTensor, raw: Option<bytes::Bytes>) -> Result<NamedTensor> {
@@ -101,7 +118,8 @@ fn outputs(asked: Vec<InferRequestedOutputTensor>) -> Result<(Vec<String>, Vec<O
         refuse_shared_memory("output", &output.name, &output.parameters)?;
         let count = whole_number(&output.parameters, "classification")
             .map_err(|words| Error::Malformed(format!("output `{}`: {words}", output.name)))?;
-        classes.push(count.filter(|&count| count > 0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)));
+        classes
+            .push(count.filter(|&count| count > 0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)));
         names.push(output.name);
     }
     Ok((names, classes))
@@ -120,9 +138,9 @@ fn whole_number(parameters: &Parameters, name: &str) -> Result<Option<u64>, Stri
         Some(ParameterChoice::Uint64Param(number)) => Some(*number),
         _ => None,
     };
-    number.map(Some).ok_or_else(|| {
-        format!("parameter `{name}` is {}, not a whole number of 0 or more", shown(parameter))
-    })
+    number
+        .map(Some)
+        .ok_or_else(|| format!("parameter `{name}` is {}, not a whole number of 0 or more", shown(parameter)))
 }
 
 fn shown(parameter: &InferParameter) -> String {
@@ -207,7 +225,9 @@ mod tests {
         let x = || input("x", "FP32", &[2]);
         let mut both = x();
         both.contents = Some(floats(&[1.0, 2.0]));
-        assert!(refusal(request(vec![both], vec![vec![0; 8]])).starts_with("input `x` has `contents` beside"));
+        assert!(
+            refusal(request(vec![both], vec![vec![0; 8]])).starts_with("input `x` has `contents` beside")
+        );
         assert_eq!(
             refusal(request(vec![x()], vec![vec![0; 7]])),
             "input `x`: a FP32 tensor of shape [2] takes 8 bytes, not 7"
@@ -249,7 +269,8 @@ mod tests {
 
     #[test]
     fn outputs_may_be_asked_for_as_classes() {
-        let output = |name: &str, parameters| InferRequestedOutputTensor { name: name.to_owned(), parameters };
+        let output =
+            |name: &str, parameters| InferRequestedOutputTensor { name: name.to_owned(), parameters };
         let top = parameter("classification", ParameterChoice::Int64Param(3));
         let outputs = vec![output("y", top), output("z", Parameters::new())];
         let asked = read(ModelInferRequest { outputs, ..ModelInferRequest::default() }).unwrap();

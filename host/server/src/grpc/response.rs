@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use samara_nn::Tensor;
 
+use super::LARGEST_ANSWER;
 use super::contents;
 use super::proto::ModelInferResponse;
 use super::proto::model_infer_response::InferOutputTensor;
@@ -44,9 +45,12 @@ fn labels<'s>(served: &'s Served, output: &str) -> &'s [String] {
 }
 
 /// Outputs as a message, without whose they are.
+///
+/// # Errors
+/// [`Error::TooLarge`] for more than one message can hold.
 pub(super) fn message(outputs: Vec<(String, Tensor)>, form: Form) -> Result<ModelInferResponse> {
-    let is_typed = form == Form::Typed
-        && outputs.iter().all(|(_, tensor)| contents::field(tensor.datatype()).is_some());
+    let is_typed =
+        form == Form::Typed && outputs.iter().all(|(_, tensor)| contents::field(tensor.datatype()).is_some());
     let mut response = ModelInferResponse::default();
     let mut raw: Vec<Bytes> = Vec::new();
     for (name, tensor) in outputs {
@@ -88,7 +92,10 @@ mod tests {
         let place = last.data().as_ptr();
         let message = message(outputs(last), Form::Raw).unwrap();
         assert_eq!(message.raw_output_contents[1].as_ptr(), place);
-        assert_eq!((message.outputs[0].datatype.as_str(), &message.outputs[0].shape[..]), ("INT32", &[2][..]));
+        assert_eq!(
+            (message.outputs[0].datatype.as_str(), &message.outputs[0].shape[..]),
+            ("INT32", &[2][..])
+        );
         assert!(message.outputs.iter().all(|output| output.contents.is_none()));
     }
 

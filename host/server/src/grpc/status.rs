@@ -20,7 +20,19 @@ pub(crate) fn status(error: &Error) -> Status {
     if kind.is_worth_a_retry() {
         metadata.insert(PUSHBACK, MetadataValue::from_static(PUSHBACK_MS));
     }
-    Status::with_metadata(Code::from(kind.grpc_code()), error.to_string(), metadata)
+    let mut words = error.to_string();
+    shorten(&mut words);
+    Status::with_metadata(Code::from(kind.grpc_code()), words, metadata)
+}
+
+/// Words are a header, and clients take 8 KiB of headers: names and shapes that
+/// the client itself sent must not break its own answer.
+fn shorten(words: &mut String) {
+    const MOST: usize = 2048;
+    if words.len() > MOST {
+        words.truncate(words.floor_char_boundary(MOST));
+        words.push('…');
+    }
 }
 
 /// A whole response that is nothing but an error.
@@ -50,6 +62,12 @@ mod tests {
         assert_eq!(told.message(), "`f` is full: 1 requests run and 2 wait; try again later");
         assert_eq!(told.metadata().get(PUSHBACK).unwrap(), PUSHBACK_MS);
         assert!(status(&Error::ClientGone).metadata().get(PUSHBACK).is_none());
+    }
+
+    #[test]
+    fn words_of_any_length_fit_into_a_header() {
+        let told = status(&Error::Malformed("é".repeat(100_000)));
+        assert!(told.message().len() < 2100 && told.message().ends_with("é…"));
     }
 
     #[test]
