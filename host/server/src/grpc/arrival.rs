@@ -183,15 +183,15 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_never_ends_is_given_up() {
         let endless = tokio_stream::pending::<Result<Frame<Bytes>, BoxError>>();
         let first = tokio_stream::once(Ok(Frame::data(Bytes::from_static(&[0]))));
         let slow = http_body_util::StreamBody::new(first.chain(endless));
-        let arrival = Arrival::new(slow, 9, Some(Duration::from_secs(60)));
+        let arrival = Arrival::new(slow, 9, Some(Duration::ZERO));
         let error = arrival.collect().await.map(drop).unwrap_err();
         let status = error.downcast_ref::<Status>().unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert!(status.message().contains("not complete after 60s"), "{}", status.message());
+        assert!(status.message().contains("not complete after 0ns"), "{}", status.message());
     }
 }

@@ -89,7 +89,7 @@ fn backend(served: &Served) -> String {
 fn instances(served: &Served) -> ModelInstanceGroup {
     ModelInstanceGroup {
         name: served.name.clone(),
-        kind: model_instance_group::Kind::KindCpu.into(),
+        kind: model_instance_group::Kind::Cpu.into(),
         count: i32::try_from(served.gate.limit()).unwrap_or(i32::MAX),
         ..ModelInstanceGroup::default()
     }

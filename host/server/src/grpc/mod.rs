@@ -12,6 +12,7 @@ mod repository;
 mod request;
 mod response;
 mod service;
+mod statistics;
 mod status;
 mod stream;
 #[cfg(test)]
@@ -78,7 +79,10 @@ where
 {
     let context = match admit(server, &request) {
         Ok(context) => context,
-        Err(error) => return refusal(&error),
+        Err(error) => {
+            server.metrics.told(Protocol::Grpc, &error);
+            return refusal(&error);
+        }
     };
     let id = HeaderValue::try_from(context.id.to_string());
     request.extensions_mut().insert(context);

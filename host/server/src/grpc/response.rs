@@ -49,6 +49,9 @@ fn labels<'s>(served: &'s Served, output: &str) -> &'s [String] {
 /// # Errors
 /// [`Error::TooLarge`] for more than one message can hold.
 pub(super) fn message(outputs: Vec<(String, Tensor)>, form: Form) -> Result<ModelInferResponse> {
+    if outputs.iter().map(|(_, tensor)| tensor.data().len()).sum::<usize>() > LARGEST_ANSWER {
+        return Err(Error::TooLarge { what: "the answer", limit: LARGEST_ANSWER as u64 });
+    }
     let is_typed =
         form == Form::Typed && outputs.iter().all(|(_, tensor)| contents::field(tensor.datatype()).is_some());
     let mut response = ModelInferResponse::default();

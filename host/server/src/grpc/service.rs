@@ -22,10 +22,10 @@ use super::proto::{
 };
 use super::request::{self, Asked};
 use super::status::status;
-use super::{describe, repository, response, stream};
+use super::{describe, repository, response, statistics, stream};
 use crate::app::Server;
 use crate::context::{Protocol, RequestContext, RequestId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::Served;
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -42,8 +42,8 @@ pub(super) async fn infer(
         context.id = given;
     }
     let Asked { inference, form, classes } = request::read(message)?;
-    let answer = server.infer(&served, &context, inference).await?;
-    response::write(answer, id, form, &classes)
+    let answered = server.infer(&served, &context, inference).await?;
+    response::write(answered, id, form, &classes)
 }
 
 #[tonic::async_trait]
@@ -79,7 +79,7 @@ impl GrpcInferenceService for Server {
         request: Request<ModelMetadataRequest>,
     ) -> Answer<ModelMetadataResponse> {
         let ModelMetadataRequest { name, version } = request.into_inner();
-        answer(find(&self, &name, &version).and_then(|served| describe::metadata(&self, &served)))
+        answer(&self, find(&self, &name, &version).and_then(|served| describe::metadata(&self, &served)))
     }
 
     async fn model_infer(
@@ -87,7 +87,7 @@ impl GrpcInferenceService for Server {
         mut request: Request<ModelInferRequest>,
     ) -> Answer<ModelInferResponse> {
         let context = context(&mut request)?;
-        answer(infer(&self, context, request.into_inner()).await)
+        answer(&self, infer(&self, context, request.into_inner()).await)
     }
 
     type ModelStreamInferStream = ReceiverStream<Result<ModelStreamInferResponse, Status>>;
@@ -108,14 +108,15 @@ impl GrpcInferenceService for Server {
     ) -> Answer<ModelConfigResponse> {
         let ModelConfigRequest { name, version } = request.into_inner();
         let config = find(&self, &name, &version).and_then(|served| describe::config(&served));
-        answer(config.map(|config| ModelConfigResponse { config: Some(config) }))
+        answer(&self, config.map(|config| ModelConfigResponse { config: Some(config) }))
     }
 
     async fn model_statistics(
         self: Arc<Self>,
-        _request: Request<ModelStatisticsRequest>,
+        request: Request<ModelStatisticsRequest>,
     ) -> Answer<ModelStatisticsResponse> {
-        Err(Status::unimplemented("statistics"))
+        let ModelStatisticsRequest { name, version } = request.into_inner();
+        answer(&self, statistics::of(&self, &name, &version))
     }
 
     async fn repository_index(
@@ -129,14 +130,14 @@ impl GrpcInferenceService for Server {
         self: Arc<Self>,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Answer<RepositoryModelLoadResponse> {
-        answer(repository::load(&self, request.into_inner()).await)
+        answer(&self, repository::load(&self, request.into_inner()).await)
     }
 
     async fn repository_model_unload(
         self: Arc<Self>,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Answer<RepositoryModelUnloadResponse> {
-        answer(repository::unload(&self, request.into_inner()).await)
+        answer(&self, repository::unload(&self, request.into_inner()).await)
     }
 
     async fn system_shared_memory_status(
@@ -203,8 +204,14 @@ fn find(server: &Server, name: &str, version: &str) -> Result<Arc<Served>> {
     server.functions.find(name, Some(version).filter(|version| !version.is_empty()))
 }
 
-fn answer<T>(answered: Result<T>) -> Answer<T> {
-    answered.map(Response::new).map_err(|error| status(&error))
+fn answer<T>(server: &Server, answered: Result<T>) -> Answer<T> {
+    answered.map(Response::new).map_err(|error| told(server, &error))
+}
+
+/// An error on its way to the client, counted.
+fn told(server: &Server, error: &Error) -> Status {
+    server.metrics.told(Protocol::Grpc, error);
+    status(error)
 }
 
 /// What was read from the headers of this request.

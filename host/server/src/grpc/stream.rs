@@ -14,7 +14,7 @@ use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelS
 use super::service;
 use super::status::status;
 use crate::app::Server;
-use crate::context::RequestContext;
+use crate::context::{Protocol, RequestContext};
 use crate::error::Error;
 
 /// Requests of one stream that run at a time; the next is read when the first
@@ -72,7 +72,11 @@ impl Call {
         context.received = now;
         Self(tokio::spawn(async move {
             let whose = (request.model_name.clone(), request.model_version.clone(), request.id.clone());
-            told(service::infer(&server, context, request).await, whose)
+            let answered = service::infer(&server, context, request).await;
+            if let Err(error) = &answered {
+                server.metrics.told(Protocol::Grpc, error);
+            }
+            told(answered, whose)
         }))
     }
 }

@@ -36,9 +36,9 @@ impl Source for Models {
     fn open(&self, function: &FunctionConfig) -> Result<Loadable, String> {
         let name = function.what.as_str();
         let bytes = match name {
-            "double" => onnx::double(),
-            "identity" => onnx::identity(onnx::FP32),
-            "classifier" => onnx::classifier(),
+            "double" => onnx::ready::double(),
+            "identity" => onnx::ready::identity(onnx::FP32),
+            "classifier" => onnx::ready::classifier(),
             _ => return Err(format!("there is no model `{name}`")),
         };
         let model = ModelSource {
@@ -335,6 +335,26 @@ async fn a_server_and_its_functions_describe_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_are_counted_by_function() {
+    let server = server().await;
+    for request in [row("double", [1.0; 4]), row("double", [2.0; 4]), row("identity", [1.0; 4])] {
+        let _: ModelInferResponse = call(&server, "ModelInfer", &request).await.unwrap();
+    }
+    let of = async |name: &str| {
+        let asked = ModelStatisticsRequest { name: name.to_owned(), ..ModelStatisticsRequest::default() };
+        let answer = call::<ModelStatisticsResponse>(&server, "ModelStatistics", &asked).await;
+        answer.map(|answer| answer.model_stats)
+    };
+    let double = of("double").await.unwrap();
+    assert_eq!((double.len(), double[0].version.as_str()), (1, "3"));
+    let success = double[0].inference_stats.unwrap().success.unwrap();
+    assert_eq!((double[0].inference_count, success.count), (2, 2));
+    assert!(success.ns > 0 && double[0].last_inference > 0);
+    assert_eq!(of("").await.unwrap().len(), 3);
+    assert_eq!(of("triple").await.unwrap_err().0, Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn functions_come_and_go_as_the_settings_allow() {
     let server = server().await;
     let index = async |ready| {
@@ -372,12 +392,9 @@ async fn what_is_not_there_says_so() {
         call(&server, "SystemSharedMemoryStatus", &SystemSharedMemoryStatusRequest::default()).await.unwrap();
     assert!(status.regions.is_empty());
     for method in ["SystemSharedMemoryRegister", "CudaSharedMemoryRegister"] {
-        let refused = call::<SystemSharedMemoryRegisterResponse>(
-            &server,
-            method,
-            &SystemSharedMemoryRegisterRequest::default(),
-        );
-        assert_eq!(refused.await.unwrap_err().0, Code::Unimplemented, "{method}");
+        let asked = SystemSharedMemoryRegisterRequest::default();
+        let refused = call::<SystemSharedMemoryRegisterResponse>(&server, method, &asked).await;
+        assert_eq!(refused.unwrap_err().0, Code::Unimplemented, "{method}");
     }
     let setting = log_settings_request::SettingValue::default();
     let change = LogSettingsRequest { settings: BTreeMap::from([("log_info".to_owned(), setting)]) };
