@@ -49,7 +49,7 @@ impl Source for Models {
             path: None,
         };
         let model =
-            ModelRequest { source: model, choice: Choice::default(), options: LoadOptions::default() };
+            ModelRequest { source: model, choice: Choice::default(), options: LoadOptions::default(), batch: None };
         let stage =
             StageSource::Model { name: name.to_owned(), model: name.to_owned(), rename: BTreeMap::new() };
         let labels = ["yes", "no"].map(str::to_owned).to_vec();
