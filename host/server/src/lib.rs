@@ -18,6 +18,7 @@ mod error;
 mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
+mod grpc;
 mod guard;
 mod http_function;
 mod infer;

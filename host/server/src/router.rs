@@ -11,13 +11,16 @@ use crate::app::Server;
 use crate::body::Body;
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::{api, guard, http_function, metrics, page, rest};
+use crate::{api, grpc, guard, http_function, metrics, page, rest};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request of HTTP.
 pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Response<Body> {
     let is_http1 = request.version() < Version::HTTP_2;
+    if grpc::is_spoken(request.headers()) {
+        return grpc::answer(&server, request).await;
+    }
     let mut response = match RequestContext::new(Protocol::Rest, request.headers()) {
         Ok(context) => {
             let mut response = checked(&server, &context, request).await;

@@ -30,6 +30,7 @@ pub struct Parts {
 /// A server whose functions are loaded, and that listens nowhere yet.
 pub struct App {
     server: Arc<Server>,
+    stop: watch::Sender<Phase>,
 }
 
 /// A server that answers. Dropping it abandons what it does.
@@ -53,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) gate: Gate,
     connections: Semaphore,
     phase: AtomicU8,
+    /// Tells of every new phase. Ends where nobody drives the server any more.
+    pub(crate) phases: watch::Receiver<Phase>,
 }
 
 /// Where a server stands on its way out.
@@ -86,7 +89,9 @@ impl App {
         let limits = config.limits.clone();
         let functions = Functions::new(parts.host, parts.source, limits.clone(), Arc::clone(&metrics));
         functions.replace(&config.functions).await?;
+        let (stop, phases) = watch::channel(Phase::Serving);
         Ok(Self {
+            stop,
             server: Arc::new(Server {
                 config: ArcSwap::from_pointee(config),
                 tls: ArcSwap::from_pointee(tls),
@@ -96,6 +101,7 @@ impl App {
                 gate: Gate::new("the server".to_owned(), limits.concurrency, limits.function_queue),
                 connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
                 phase: AtomicU8::new(Phase::Serving as u8),
+                phases,
             }),
         })
     }
@@ -105,6 +111,12 @@ impl App {
         self.server.summary()
     }
 
+    /// The server without connections, and what drives its phases.
+    #[cfg(test)]
+    pub(crate) fn into_server(self) -> (Arc<Server>, watch::Sender<Phase>) {
+        (self.server, self.stop)
+    }
+
     /// Answers on these listeners, in tasks of the current runtime.
     ///
     /// # Errors
@@ -112,15 +124,15 @@ impl App {
     pub fn spawn(self, listeners: Vec<TcpListener>) -> std::io::Result<Running> {
         let addresses: Vec<SocketAddr> =
             listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-        let (stop, stopped) = watch::channel(Phase::Serving);
         let (alive, connections) = mpsc::channel(1);
         for listener in listeners {
-            let (server, stopped, alive) = (Arc::clone(&self.server), stopped.clone(), alive.clone());
+            let (server, alive) = (Arc::clone(&self.server), alive.clone());
+            let stopped = self.server.phases.clone();
             tokio::spawn(connection::accept(server, listener, stopped, alive));
         }
         tokio::spawn(live::watch(Arc::downgrade(&self.server)));
         tracing::info!(?addresses, "listening");
-        Ok(Running { server: self.server, addresses, stop, connections })
+        Ok(Running { server: self.server, addresses, stop: self.stop, connections })
     }
 }
 
@@ -200,6 +212,12 @@ impl Server {
     /// Whether balancers may send it requests.
     pub(crate) fn is_ready(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == Phase::Serving as u8
+    }
+
+    /// Waits until connections take nothing new.
+    pub(crate) async fn closing(&self) {
+        // A server that nobody drives is closing too.
+        let _ = self.phases.clone().wait_for(|&phase| phase == Phase::Closing).await;
     }
 
     fn summary(&self) -> Vec<Summary> {

@@ -34,6 +34,11 @@ impl Gate {
         Self { what, turns: Arc::new(Semaphore::new(running)), running, queue, waiting: AtomicUsize::new(0) }
     }
 
+    /// Requests that may run at a time.
+    pub(crate) fn limit(&self) -> usize {
+        self.running
+    }
+
     /// Requests that run now.
     pub(crate) fn running(&self) -> usize {
         self.running - self.turns.available_permits().min(self.running)
