@@ -1,30 +1,28 @@
 //! What clients may know of the server and of a function.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use samara_nn::{Datatype, TensorSpec};
 
+use super::proto::model_config::SchedulingChoice;
 use super::proto::model_metadata_response::TensorMetadata;
 use super::proto::{
-    DataType, ModelConfig, ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput,
-    ModelParameter, ServerMetadataResponse, model_instance_group,
+    DataType, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelMetadataResponse,
+    ModelOutput, ModelParameter, ServerMetadataResponse, model_instance_group,
 };
 use crate::app::Server;
+use crate::describe::{NAME, VERSION};
 use crate::error::Result;
 use crate::functions::Served;
 
-/// What functions run on, as clients ask for it.
-const PLATFORM: &str = "samara";
-/// The extensions of the protocol that this service has.
-const EXTENSIONS: [&str; 5] =
-    ["classification", "model_configuration", "model_repository", "sequence", "statistics"];
+/// Extensions of the protocol, by the names that its clients know.
+const EXTENSIONS: [&str; 4] = ["classification", "model_configuration", "model_repository", "statistics"];
 
 /// Who this is.
 pub(super) fn server() -> ServerMetadataResponse {
     ServerMetadataResponse {
-        name: "samara".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: NAME.to_owned(),
+        version: VERSION.to_owned(),
         extensions: EXTENSIONS.map(str::to_owned).to_vec(),
     }
 }
@@ -35,13 +33,10 @@ pub(super) fn server() -> ServerMetadataResponse {
 /// What [`Served::signature`] says.
 pub(super) fn metadata(server: &Server, served: &Served) -> Result<ModelMetadataResponse> {
     let signature = served.signature()?;
-    let table = server.functions.table();
-    let entry = table.ready().find(|(name, _)| *name == served.name);
-    let versions = entry.map(|(_, entry)| entry.versions.iter().map(|served| served.version.clone()));
     Ok(ModelMetadataResponse {
         name: served.name.clone(),
-        versions: versions.map(Iterator::collect).unwrap_or_default(),
-        platform: PLATFORM.to_owned(),
+        versions: server.versions(&served.name),
+        platform: served.platform(),
         inputs: signature.inputs.iter().map(tensor).collect(),
         outputs: signature.outputs.iter().map(tensor).collect(),
     })
@@ -55,35 +50,38 @@ fn tensor(spec: &TensorSpec) -> TensorMetadata {
     }
 }
 
-/// How a function is served. Shapes are whole: `max_batch_size` 0 says that no
-/// axis is left out.
+/// How a function is served, as clients of the protocol's best-known server
+/// read it: where requests are merged, shapes go without their axis of rows.
 ///
 /// # Errors
 /// What [`Served::signature`] says.
-pub(super) fn config(served: &Arc<Served>) -> Result<ModelConfig> {
+pub(super) fn config(served: &Served) -> Result<ModelConfig> {
     let signature = served.signature()?;
-    let digest = served.digest.as_ref().map(|digest| ("digest", digest));
-    let description = served.description.as_ref().map(|text| ("description", text));
-    let parameter =
-        |(key, value): (&str, &String)| (key.to_owned(), ModelParameter { string_value: value.clone() });
+    let most_rows = served.most_rows();
+    let is_merged = most_rows > 0;
+    let merging = || SchedulingChoice::DynamicBatching(ModelDynamicBatching::default());
     Ok(ModelConfig {
         name: served.name.clone(),
-        platform: PLATFORM.to_owned(),
-        backend: backend(served),
-        input: signature.inputs.iter().map(input).collect(),
-        output: signature.outputs.iter().map(output).collect(),
+        platform: served.platform(),
+        backend: served.engines(),
+        max_batch_size: i32::try_from(most_rows).unwrap_or(i32::MAX),
+        input: signature.inputs.iter().map(|spec| input(spec, is_merged)).collect(),
+        output: signature.outputs.iter().map(|spec| output(spec, is_merged)).collect(),
         instance_group: vec![instances(served)],
-        parameters: digest.into_iter().chain(description).map(parameter).collect::<BTreeMap<_, _>>(),
+        parameters: parameters(served),
+        scheduling_choice: is_merged.then(merging),
         ..ModelConfig::default()
     })
 }
 
-/// The engines of its models.
-fn backend(served: &Served) -> String {
-    let mut engines: Vec<&str> = served.function.models().values().map(|model| model.backend()).collect();
-    engines.sort_unstable();
-    engines.dedup();
-    engines.join(",")
+fn parameters(served: &Served) -> BTreeMap<String, ModelParameter> {
+    let version = ("version", Some(&served.version));
+    let digest = ("digest", served.digest.as_ref());
+    let description = ("description", served.description.as_ref());
+    let known = [version, digest, description].into_iter();
+    let known = known
+        .filter_map(|(name, value)| Some((name.to_owned(), ModelParameter { string_value: value?.clone() })));
+    known.collect()
 }
 
 fn instances(served: &Served) -> ModelInstanceGroup {
@@ -95,20 +93,20 @@ fn instances(served: &Served) -> ModelInstanceGroup {
     }
 }
 
-fn input(spec: &TensorSpec) -> ModelInput {
+fn input(spec: &TensorSpec, is_merged: bool) -> ModelInput {
     ModelInput {
         name: spec.name.clone(),
         data_type: data_type(spec.datatype).into(),
-        dims: spec.shape.clone(),
+        dims: spec.shape[usize::from(is_merged)..].to_vec(),
         ..ModelInput::default()
     }
 }
 
-fn output(spec: &TensorSpec) -> ModelOutput {
+fn output(spec: &TensorSpec, is_merged: bool) -> ModelOutput {
     ModelOutput {
         name: spec.name.clone(),
         data_type: data_type(spec.datatype).into(),
-        dims: spec.shape.clone(),
+        dims: spec.shape[usize::from(is_merged)..].to_vec(),
         ..ModelOutput::default()
     }
 }

@@ -43,6 +43,7 @@ pub(crate) use self::request::fuzz as fuzz_infer_request;
 /// The messages of `proto/`.
 #[allow(
     clippy::all,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     unused_qualifications,
     rustdoc::all,

@@ -11,8 +11,9 @@ use super::proto::{
 use crate::app::Server;
 use crate::error::{Error, Result};
 
-/// The image to load, a parameter of this server's own.
-const IMAGE: &str = "image";
+/// The parameter that names the image to load under a name, where the server
+/// lets clients do that.
+const IMAGE: &str = "samara_image";
 
 pub(super) fn index(server: &Server, request: &RepositoryIndexRequest) -> RepositoryIndexResponse {
     let models = server.index(request.ready).into_iter().map(|listed| ModelIndex {
@@ -57,7 +58,7 @@ fn image(parameters: &BTreeMap<String, ModelRepositoryParameter>) -> Result<Opti
             Some(ParameterChoice::StringParam(value)) if name == IMAGE => image = Some(value.as_str()),
             _ => {
                 return Err(Error::Malformed(format!(
-                    "parameter `{name}`: this server loads functions as they are in their image; it takes `{IMAGE}` only, a string"
+                    "parameter `{name}`: functions come from images and folders, not from requests\nhint: `{IMAGE}`, a string, names an image to load"
                 )));
             }
         }

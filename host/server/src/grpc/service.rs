@@ -42,6 +42,9 @@ pub(super) async fn infer(
         context.id = given;
     }
     let Asked { inference, form, classes } = request::read(message)?;
+    for output in &inference.outputs {
+        served.output(output)?;
+    }
     let answered = server.infer(&served, &context, inference).await?;
     response::write(answered, id, form, &classes)
 }
@@ -64,7 +67,9 @@ impl GrpcInferenceService for Server {
 
     async fn model_ready(self: Arc<Self>, request: Request<ModelReadyRequest>) -> Answer<ModelReadyResponse> {
         let ModelReadyRequest { name, version } = request.into_inner();
-        Ok(Response::new(ModelReadyResponse { ready: find(&self, &name, &version).is_ok() }))
+        Ok(Response::new(ModelReadyResponse {
+            ready: self.is_ready() && find(&self, &name, &version).is_ok(),
+        }))
     }
 
     async fn server_metadata(

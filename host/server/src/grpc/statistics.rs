@@ -50,9 +50,8 @@ fn one(served: &Served) -> ModelStatistics {
 
 fn memory(served: &Served) -> Vec<MemoryUsage> {
     let footprints = served.function.models().values().map(|model| model.footprint());
-    let (host, device) = footprints.fold((0, 0), |(host, device), footprint| {
-        (host + footprint.host, device + footprint.device)
-    });
+    let (host, device) = footprints
+        .fold((0, 0), |(host, device), footprint| (host + footprint.host, device + footprint.device));
     let kinds = [("CPU", host), ("GPU", device)].into_iter().filter(|(_, bytes)| *bytes > 0);
     kinds.map(|(kind, byte_size)| MemoryUsage { r#type: kind.to_owned(), id: 0, byte_size }).collect()
 }

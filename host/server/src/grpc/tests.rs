@@ -48,8 +48,12 @@ impl Source for Models {
             bytes: bytes.into(),
             path: None,
         };
-        let model =
-            ModelRequest { source: model, choice: Choice::default(), options: LoadOptions::default(), batch: None };
+        let model = ModelRequest {
+            source: model,
+            choice: Choice::default(),
+            options: LoadOptions::default(),
+            batch: None,
+        };
         let stage =
             StageSource::Model { name: name.to_owned(), model: name.to_owned(), rename: BTreeMap::new() };
         let labels = ["yes", "no"].map(str::to_owned).to_vec();
