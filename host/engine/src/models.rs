@@ -72,6 +72,12 @@ impl Deref for ModelUse {
     }
 }
 
+impl AsRef<ResidentModel> for ModelUse {
+    fn as_ref(&self) -> &ResidentModel {
+        &self.model
+    }
+}
+
 /// The models of a function, and by whom they are called.
 #[derive(Clone)]
 pub(crate) struct Models {

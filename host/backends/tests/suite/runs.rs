@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use samara_nn::{
-    Cancellation, Choice, Datatype, Error, ErrorKind, LoadOptions, Model, RunContext, Target, Tensor,
-};
+use samara_nn::{Cancellation, Choice, Datatype, Error, ErrorKind, LoadOptions, Model, RunContext, Tensor};
 use samara_test::onnx::{self, FP32, ready};
 
 use crate::{Subject, floats, noise, run};
