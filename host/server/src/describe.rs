@@ -55,7 +55,7 @@ impl Served {
         let mut models = self.function.models().values();
         let first = models.next()?;
         let is_alone = models.next().is_none() && self.function.load_report().components.is_empty();
-        is_alone.then(|| first.as_ref())
+        is_alone.then(|| &*first.model)
     }
 
     /// The declaration of an output.

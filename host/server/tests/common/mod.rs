@@ -272,5 +272,5 @@ fn model_request(backend: &str, name: &str, bytes: Vec<u8>) -> ModelRequest {
         bytes: bytes.into(),
         path: None,
     };
-    ModelRequest { source, choice: Choice::from(backend), options: LoadOptions::default() }
+    ModelRequest { source, choice: Choice::from(backend), options: LoadOptions::default(), batch: None }
 }

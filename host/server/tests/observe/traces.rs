@@ -110,3 +110,36 @@ fn a_collector_that_is_gone_costs_no_request_and_no_end() {
     }
     drain(server);
 }
+
+#[test]
+fn a_call_shows_its_guest_and_its_models() {
+    let collector = Collector::start();
+    let twice = Item::guest("twice", "function_model").with_model("m", samara_test::onnx::ready::double());
+    let url = collector.url();
+    let server = Builder::new().serve(twice).config(|config| config.telemetry.otlp = Some(url)).start();
+    let body = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[2],"data":[1,2]}]}"#;
+    let reply = server.post("/v2/models/twice/infer", body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let metrics = server.get("/metrics").text();
+    let model = r#"{function="twice",version="1",model="m",backend="tract"}"#;
+    for family in ["model_queue_seconds", "model_compute_seconds", "model_batch_rows"] {
+        let line = format!("samara_{family}_count{model} 1");
+        assert!(metrics.lines().any(|told| told == line), "{line}\n{metrics}");
+    }
+    assert!(metrics.contains(r#"samara_guest_seconds_count{function="twice",version="1"} 1"#), "{metrics}");
+    drain(server);
+    let spans = collector.spans();
+    let root = named(&spans, "POST /v2/models/{name}/infer");
+    assert_eq!(attribute(root, "http.response.status_code").as_deref(), Some("200"));
+    let function = named(&spans, "function twice");
+    let guest = named(&spans, "guest twice");
+    assert_eq!((&function.parent_span_id, &guest.parent_span_id), (&root.span_id, &function.span_id));
+    assert_eq!(guest.events[0].name, "instance ready");
+    let (queue, compute) = (named(&spans, "queue m"), named(&spans, "compute m"));
+    assert_eq!((&queue.parent_span_id, &compute.parent_span_id), (&guest.span_id, &guest.span_id));
+    assert_eq!(attribute(compute, "samara.backend").as_deref(), Some("tract"));
+    assert_eq!(queue.end_time_unix_nano, compute.start_time_unix_nano);
+    for (inner, outer) in [(guest, function), (queue, guest), (compute, guest), (function, root)] {
+        assert_within(inner, outer);
+    }
+}
