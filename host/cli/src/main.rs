@@ -15,6 +15,7 @@ mod grants;
 mod images;
 mod input;
 mod interface;
+mod logs;
 mod output;
 mod packed;
 mod printer;

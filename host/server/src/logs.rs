@@ -158,6 +158,57 @@ impl Quiet {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Page(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_guest_says_carries_its_function_and_request() {
+        let GuestOutput::Listener(listener) = guest_output("digits", "2") else { panic!("nobody listens") };
+        let page = Page::default();
+        let writer = page.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let line = |source, request_id| GuestLine {
+            function: "its-own-name",
+            stage: "main",
+            source,
+            request_id,
+            text: "hello",
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            listener(&line(LineSource::Stderr, Some("r-7")));
+            listener(&line(LineSource::Log { level: Level::Critical, context: "part" }, None));
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (key, value) in [
+            ("level", "INFO"),
+            ("target", "guest"),
+            ("function", "digits"),
+            ("version", "2"),
+            ("stage", "main"),
+            ("request_id", "r-7"),
+            ("stream", "stderr"),
+            ("message", "hello"),
+        ] {
+            assert_eq!(lines[0][key], value, "{key}");
+        }
+        assert_eq!((&lines[1]["level"], &lines[1]["context"]), (&"ERROR".into(), &"part".into()));
+        assert!(lines[1].get("request_id").is_none());
+    }
+
     #[test]
     fn a_flood_of_failures_is_told_in_part() {
         let quiet = Quiet::new();

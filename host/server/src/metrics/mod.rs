@@ -14,8 +14,8 @@ use std::time::{Instant, SystemTime};
 
 use samara_engine::{Compiled, LoadReport};
 
-pub(crate) use function::{Ended, FunctionMeters, Statistics};
-pub(crate) use meter::{Distribution, FINE, seconds};
+pub(crate) use function::{Ended, FunctionMeters};
+pub(crate) use meter::{Distribution, FINE};
 pub(crate) use render::render;
 
 use crate::context::Protocol;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use samara_engine::{CallReport, ModelRun, StageReport};
 
+use super::families::{self, Family};
+use super::function::Statistics;
 use super::render::Page;
 use super::*;
 
@@ -155,4 +157,19 @@ fn connections_come_and_go() {
 #[test]
 fn every_kind_of_error_has_a_counter() {
     assert!(ErrorKind::all().count() < ERROR_KINDS);
+}
+
+#[test]
+fn the_page_for_people_names_every_metric() {
+    let page = include_str!("../../../docs/observability.md");
+    let table = page.lines().skip_while(|line| !line.starts_with("| name | type ")).skip(2);
+    let told: Vec<&str> = table.take_while(|line| !line.is_empty()).collect();
+    let row = |family: &&Family| {
+        let kind = format!("{:?}", family.kind).to_lowercase();
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+        format!("| `{}` | {kind} | {labels} | {} |", family.name, family.help)
+    };
+    let expected: Vec<String> = families::ALL.iter().map(row).collect();
+    assert_eq!(told, expected, "the table is to be:\n{}", expected.join("\n"));
 }

@@ -74,9 +74,9 @@ impl Tracer {
 }
 
 /// The spans of one request, in the making.
-struct Tree<'a> {
-    tracer: &'a Tracer,
-    place: &'a Place,
+pub(super) struct Tree<'a> {
+    pub(super) tracer: &'a Tracer,
+    pub(super) place: &'a Place,
 }
 
 impl Tree<'_> {
@@ -122,7 +122,7 @@ impl Tree<'_> {
     }
 
     /// A stage of a call that started at `call`.
-    fn stage(&self, call: SystemTime, stage: &StageReport) {
+    pub(super) fn stage(&self, call: SystemTime, stage: &StageReport) {
         let id = self.tracer.ids.new_span_id();
         let is_guest = stage.guest_memory > 0;
         let mut attributes = vec![KeyValue::new("samara.stage", stage.name.clone())];

@@ -15,11 +15,13 @@ use self::source::CommandLineSource;
 use crate::args::ServeArgs;
 use crate::compose;
 use crate::error::Outcome;
+use crate::logs;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let plan = file::plan(args)?;
+    logs::init(plan.log_format, settings.verbosity)?;
     let runtime = runtime()?;
     let source = CommandLineSource {
         settings: settings.clone(),
