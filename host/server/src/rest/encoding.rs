@@ -5,7 +5,7 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder, ZlibDecoder};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Result};
@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 /// Smaller answers are sent faster than they are compressed.
 const LEAST_TO_PACK: usize = 64 << 10;
 
-/// Refuses what no client of the protocol sends, and what a page of another
-/// origin could send without being asked: forms and plain text.
+/// Refuses what a page of another origin could send without its browser asking
+/// first: forms and plain text. Programs may leave their type as it comes.
 ///
 /// # Errors
 /// [`Error::MediaType`].
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<()> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let (Some(value), true) = (headers.get(CONTENT_TYPE), headers.contains_key(ORIGIN)) else { return Ok(()) };
     let text = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
     let is_one = |known: &str| text.eq_ignore_ascii_case(known);
     let is_json = is_one("application/json") || is_one("application/octet-stream") || ends_in_json(text);
@@ -134,7 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn media_types_of_clients_are_taken_and_those_of_forms_are_not() {
+    fn pages_send_media_types_of_the_protocol_and_programs_any() {
+        let from_a_page = |value| {
+            let mut headers = headers(CONTENT_TYPE, value);
+            headers.insert(ORIGIN, HeaderValue::from_static("https://a.example"));
+            check_media_type(&headers)
+        };
         for fine in [
             "application/json",
             "application/json; charset=utf-8",
@@ -143,7 +148,7 @@ mod tests {
             "application/vnd.x+json",
             "",
         ] {
-            check_media_type(&headers(CONTENT_TYPE, fine)).unwrap();
+            from_a_page(fine).unwrap();
         }
         check_media_type(&HeaderMap::new()).unwrap();
         for wrong in [
@@ -153,7 +158,8 @@ mod tests {
             "+json",
             "x",
         ] {
-            let error = check_media_type(&headers(CONTENT_TYPE, wrong)).unwrap_err().to_string();
+            check_media_type(&headers(CONTENT_TYPE, wrong)).unwrap();
+            let error = from_a_page(wrong).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
         }
     }

@@ -165,10 +165,10 @@ fn methods_that_make_no_sense_are_named_with_those_that_do() {
 }
 
 #[test]
-fn media_types_of_forms_are_refused() {
+fn forms_of_pages_are_refused() {
     let server = server();
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "image/png"] {
-        let headers = [("content-type", media_type)];
+        let headers = [("content-type", media_type), ("origin", "https://a.example")];
         let reply = server.client().send("POST", "/v2/models/double/infer", &headers, GOOD.as_bytes());
         assert_eq!(reply.status, 415);
         assert!(reply.error().contains(media_type) && reply.error().contains("application/json"));
