@@ -12,6 +12,7 @@ use super::{decoded, encoding, unknown, written};
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::json::Object;
 use crate::router::{self, expect_method};
 
 /// The parameter that names the image to load under a name, where the server
