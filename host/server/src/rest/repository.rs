@@ -96,6 +96,8 @@ async fn body<T: DeserializeOwned + Default>(server: &Server, request: Request<I
     if body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&body)
+    let object: Result<Object<T>, _> = serde_json::from_slice(&body);
+    object
+        .map(|Object(value)| value)
         .map_err(|error| Error::Malformed(format!("the body is not as expected: {error}")))
 }
