@@ -1,6 +1,7 @@
 //! What every protocol says of the server and of a function.
 
-use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
+use samara_engine::ModelUse;
+use samara_nn::{ANY_SIZE, BatchPolicy, Datatype, Signature, TensorSpec};
 
 use crate::app::Server;
 use crate::error::{Error, Result};
@@ -41,21 +42,19 @@ impl Served {
         if engines.is_empty() { "wasm".to_owned() } else { engines.join(",") }
     }
 
-    /// Rows that requests are merged to at most: 0 where they are not, and
-    /// where axis 0 is not one of rows.
-    pub(crate) fn most_rows(&self) -> usize {
-        let Some(signature) = self.function.signature() else { return 0 };
-        let Some(model) = self.only_model().filter(|_| has_rows(signature)) else { return 0 };
-        let policy = model.batch_policy(None).ok().filter(|policy| policy.merges() && model.can_merge());
-        policy.map_or(0, |policy| policy.max_rows)
+    /// How requests are merged into runs; `None` where they are not, and where
+    /// axis 0 is not one of rows.
+    pub(crate) fn batch(&self) -> Option<BatchPolicy> {
+        let model = self.only_model().filter(|model| model.batch.merges() && model.can_merge())?;
+        self.function.signature().is_some_and(has_rows).then_some(model.batch)
     }
 
     /// The model that is all of the function.
-    fn only_model(&self) -> Option<&samara_nn::ResidentModel> {
+    fn only_model(&self) -> Option<&ModelUse> {
         let mut models = self.function.models().values();
         let first = models.next()?;
         let is_alone = models.next().is_none() && self.function.load_report().components.is_empty();
-        is_alone.then(|| &*first.model)
+        is_alone.then_some(first)
     }
 
     /// The declaration of an output.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use samara_nn::{Datatype, TensorSpec};
+use samara_nn::{BatchPolicy, Datatype, TensorSpec};
 
 use super::proto::model_config::SchedulingChoice;
 use super::proto::model_metadata_response::TensorMetadata;
@@ -57,19 +57,24 @@ fn tensor(spec: &TensorSpec) -> TensorMetadata {
 /// What [`Served::signature`] says.
 pub(super) fn config(served: &Served) -> Result<ModelConfig> {
     let signature = served.signature()?;
-    let most_rows = served.most_rows();
-    let is_merged = most_rows > 0;
-    let merging = || SchedulingChoice::DynamicBatching(ModelDynamicBatching::default());
+    let batch = served.batch();
+    let is_merged = batch.is_some();
+    let merging = |batch: BatchPolicy| {
+        SchedulingChoice::DynamicBatching(ModelDynamicBatching {
+            max_queue_delay_microseconds: u64::try_from(batch.delay.as_micros()).unwrap_or(u64::MAX),
+            ..ModelDynamicBatching::default()
+        })
+    };
     Ok(ModelConfig {
         name: served.name.clone(),
         platform: served.platform(),
         backend: served.engines(),
-        max_batch_size: i32::try_from(most_rows).unwrap_or(i32::MAX),
+        max_batch_size: batch.map_or(0, |batch| i32::try_from(batch.max_rows).unwrap_or(i32::MAX)),
         input: signature.inputs.iter().map(|spec| input(spec, is_merged)).collect(),
         output: signature.outputs.iter().map(|spec| output(spec, is_merged)).collect(),
         instance_group: vec![instances(served)],
         parameters: parameters(served),
-        scheduling_choice: is_merged.then(merging),
+        scheduling_choice: batch.map(merging),
         ..ModelConfig::default()
     })
 }

@@ -9,6 +9,7 @@
 mod data;
 mod element;
 mod fast;
+mod object;
 mod request;
 mod response;
 mod wire;
@@ -17,5 +18,6 @@ pub use data::{DataProblem, Values, parse_values};
 pub use request::{Error, Request, parse_request, parse_tensors};
 pub use response::{Inputs, Parameters, Response};
 
+pub(crate) use object::Object;
 pub(crate) use request::{HttpRequest, Wanted, parse_http_request};
 pub(crate) use response::Output;

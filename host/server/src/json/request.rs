@@ -9,6 +9,7 @@ use bytes::Bytes;
 use samara_nn::{Datatype, NamedTensor, Tensor, TensorError, UnknownDatatype, format_shape};
 
 use super::data::{DataProblem, parse_values};
+use super::object::Object;
 use super::wire;
 
 /// What somebody asks of a function.
@@ -131,11 +132,11 @@ impl Error {
 /// # Errors
 /// What is wrong with the JSON, or with the first tensor that is not sound.
 pub fn parse_request(json: &str) -> Result<Request, Error> {
-    let request: wire::Request<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    let Object(request): Object<wire::Request<'_>> = serde_json::from_str(json).map_err(Error::Syntax)?;
     Ok(Request {
         id: request.id,
         inputs: tensors(request.inputs, None)?,
-        outputs: request.outputs.unwrap_or_default().into_iter().map(|output| output.name).collect(),
+        outputs: request.outputs.unwrap_or_default().into_iter().map(|Object(output)| output.name).collect(),
     })
 }
 
@@ -146,8 +147,8 @@ pub fn parse_request(json: &str) -> Result<Request, Error> {
 /// As [`parse_request`], and bytes that are not as the JSON says.
 pub(crate) fn parse_http_request(json: &[u8], behind: Bytes) -> Result<HttpRequest, Error> {
     let json = std::str::from_utf8(json).map_err(|error| Error::NotText { at: error.valid_up_to() })?;
-    let request: wire::Request<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
-    let parameters = request.parameters.unwrap_or_default();
+    let Object(request): Object<wire::Request<'_>> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    let Object(parameters) = request.parameters.unwrap_or_default();
     // Clients that know sequences send 0 or an empty text for none.
     if let Some(sequence) = parameters.sequence_id.filter(|id| !matches!(id.get(), "0" | "\"\"")) {
         return Err(Error::Sequence { found: sequence.get().chars().take(64).collect() });
@@ -166,7 +167,7 @@ pub(crate) fn parse_http_request(json: &[u8], behind: Bytes) -> Result<HttpReque
 /// # Errors
 /// As [`parse_request`].
 pub fn parse_tensors(json: &str) -> Result<Vec<NamedTensor>, Error> {
-    let response: wire::Response<'_> = serde_json::from_str(json).map_err(Error::Syntax)?;
+    let Object(response): Object<wire::Response<'_>> = serde_json::from_str(json).map_err(Error::Syntax)?;
     tensors(response.outputs, None)
 }
 
@@ -177,11 +178,11 @@ fn timeout(given: Option<i64>) -> Result<Option<Duration>, Error> {
     Ok((microseconds > 0).then(|| Duration::from_micros(microseconds)))
 }
 
-fn wanted(outputs: Vec<wire::Output>) -> Result<Vec<Wanted>, Error> {
+fn wanted(outputs: Vec<Object<wire::Output>>) -> Result<Vec<Wanted>, Error> {
     let mut names = Names::new(outputs.len());
-    let wanted = |output: wire::Output| {
+    let wanted = |Object(output): Object<wire::Output>| {
         let wire::Output { name, parameters } = output;
-        let parameters = parameters.unwrap_or_default();
+        let Object(parameters) = parameters.unwrap_or_default();
         if !names.add(&name) {
             return Err(Error::SameOutput { output: name });
         }
@@ -200,10 +201,10 @@ fn wanted(outputs: Vec<wire::Output>) -> Result<Vec<Wanted>, Error> {
 
 /// The tensors of a request, some of whose bytes lie behind it where there can
 /// be any.
-fn tensors(raw: Vec<wire::Tensor<'_>>, mut behind: Option<Bytes>) -> Result<Vec<NamedTensor>, Error> {
+fn tensors(raw: Vec<Object<wire::Tensor<'_>>>, mut behind: Option<Bytes>) -> Result<Vec<NamedTensor>, Error> {
     let mut names = Names::new(raw.len());
     let mut tensors = Vec::with_capacity(raw.len());
-    for raw in raw {
+    for Object(raw) in raw {
         if !names.add(&raw.name) {
             return Err(Error::Duplicate { tensor: raw.name });
         }
@@ -253,7 +254,7 @@ fn tensor(raw: &wire::Tensor<'_>, behind: Option<&mut Bytes>) -> Result<Tensor, 
     let datatype: Datatype =
         raw.datatype.parse().map_err(|source| Error::Datatype { tensor: name(), source })?;
     let shape = shape(raw)?;
-    let parameters = raw.parameters.as_ref();
+    let parameters = raw.parameters.as_ref().map(|Object(parameters)| parameters);
     if parameters.is_some_and(|parameters| parameters.shared_memory_region.is_some()) {
         return Err(match behind {
             Some(_) => Error::SharedMemory { tensor: name() },
@@ -305,7 +306,8 @@ fn binary(
 /// Whether the elements are in base64. Other content types are hints for
 /// clients' libraries and change nothing.
 fn is_base64(raw: &wire::Tensor<'_>, datatype: Datatype) -> Result<bool, Error> {
-    let content_type = raw.parameters.as_ref().and_then(|parameters| parameters.content_type.as_deref());
+    let content_type =
+        raw.parameters.as_ref().and_then(|Object(parameters)| parameters.content_type.as_deref());
     match content_type {
         Some("base64") if datatype == Datatype::Bytes => Ok(true),
         Some("base64") => Err(Error::ContentType { tensor: raw.name.clone(), datatype }),

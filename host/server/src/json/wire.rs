@@ -7,17 +7,19 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::object::Object;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request<'a> {
     #[serde(default)]
     pub(super) id: Option<String>,
     #[serde(borrow, default)]
-    pub(super) parameters: Option<RequestParameters<'a>>,
+    pub(super) parameters: Option<Object<RequestParameters<'a>>>,
     #[serde(borrow)]
-    pub(super) inputs: Vec<Tensor<'a>>,
+    pub(super) inputs: Vec<Object<Tensor<'a>>>,
     #[serde(default)]
-    pub(super) outputs: Option<Vec<Output>>,
+    pub(super) outputs: Option<Vec<Object<Output>>>,
     // Some clients repeat here what the path says.
     #[serde(default, rename = "model_name")]
     _model_name: IgnoredAny,
@@ -38,7 +40,7 @@ pub(super) struct RequestParameters<'a> {
 #[derive(Deserialize)]
 pub(super) struct Response<'a> {
     #[serde(borrow)]
-    pub(super) outputs: Vec<Tensor<'a>>,
+    pub(super) outputs: Vec<Object<Tensor<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +51,7 @@ pub(super) struct Tensor<'a> {
     pub(super) datatype: Cow<'a, str>,
     pub(super) shape: Vec<i64>,
     #[serde(default)]
-    pub(super) parameters: Option<TensorParameters>,
+    pub(super) parameters: Option<Object<TensorParameters>>,
     #[serde(borrow, default)]
     pub(super) data: Option<&'a RawValue>,
 }
@@ -67,7 +69,7 @@ pub(super) struct TensorParameters {
 pub(super) struct Output {
     pub(super) name: String,
     #[serde(default)]
-    pub(super) parameters: Option<OutputParameters>,
+    pub(super) parameters: Option<Object<OutputParameters>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -14,8 +14,8 @@ use crate::functions::Served;
 use crate::router;
 
 /// Extensions of the protocol, by the names that its clients know.
-const EXTENSIONS: [&str; 4] =
-    ["binary_tensor_data", "classification", "model_configuration", "model_repository"];
+const EXTENSIONS: [&str; 5] =
+    ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"];
 
 #[derive(Serialize)]
 pub(super) struct ServerMetadata {
@@ -80,10 +80,10 @@ pub(super) fn readiness(server: &Server, name: &str, version: Option<&str>) -> R
 /// What [`Served::signature`] says.
 pub(super) fn config(served: &Served) -> Result<Response<Body>> {
     let signature = served.signature()?;
-    let most_rows = served.most_rows();
+    let batch = served.batch();
     let tensors = |specs: &[TensorSpec]| {
         let tensor = |spec: &TensorSpec| {
-            let dims = &spec.shape[usize::from(most_rows > 0)..];
+            let dims = &spec.shape[usize::from(batch.is_some())..];
             json!({ "name": spec.name, "data_type": config_datatype(spec.datatype), "dims": dims })
         };
         specs.iter().map(tensor).collect::<Vec<_>>()
@@ -92,13 +92,14 @@ pub(super) fn config(served: &Served) -> Result<Response<Body>> {
         "name": served.name,
         "platform": served.platform(),
         "backend": served.engines(),
-        "max_batch_size": most_rows,
+        "max_batch_size": batch.map_or(0, |batch| batch.max_rows),
         "input": tensors(&signature.inputs),
         "output": tensors(&signature.outputs),
         "parameters": parameters(served),
     });
-    if most_rows > 0 {
-        config["dynamic_batching"] = json!({});
+    if let Some(batch) = batch {
+        let delay = u64::try_from(batch.delay.as_micros()).unwrap_or(u64::MAX);
+        config["dynamic_batching"] = json!({ "max_queue_delay_microseconds": delay });
     }
     Ok(written(&config))
 }

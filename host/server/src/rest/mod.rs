@@ -1,6 +1,6 @@
 //! The Open Inference Protocol over HTTP, with the extensions that its clients
-//! use: binary tensors, classification, the repository, configurations of
-//! models. `openapi.json` says all of it to programs.
+//! use: binary tensors, classification, the repository, configurations and
+//! statistics of models. `openapi.json` says all of it to programs.
 
 mod decode;
 mod describe;
@@ -8,6 +8,7 @@ mod encode;
 mod encoding;
 mod infer;
 mod repository;
+mod stats;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -69,10 +70,15 @@ fn look(server: &Server, parts: &[&str]) -> Option<Result<Response<Body>>> {
         ["health", "live"] => Ok(json(StatusCode::OK, r#"{"live":true}"#)),
         ["health", "ready"] if server.is_ready() => Ok(json(StatusCode::OK, r#"{"ready":true}"#)),
         ["health", "ready"] => Err(Error::Draining),
+        ["models", "stats"] => stats::answer(server, None, None),
         ["models", name] => function(name, None).and_then(|served| describe::metadata(server, &served)),
         ["models", name, "versions", version] => {
             function(name, Some(version)).and_then(|served| describe::metadata(server, &served))
         }
+        ["models", name, "stats"] => decoded(name).and_then(|name| stats::answer(server, Some(&name), None)),
+        ["models", name, "versions", version, "stats"] => decoded(name)
+            .and_then(|name| Ok((name, decoded(version)?)))
+            .and_then(|(name, version)| stats::answer(server, Some(&name), Some(&version))),
         ["models", name, "ready"] => describe::readiness(server, name, None),
         ["models", name, "versions", version, "ready"] => describe::readiness(server, name, Some(version)),
         ["models", name, "config"] => function(name, None).and_then(|served| describe::config(&served)),

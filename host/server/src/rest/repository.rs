@@ -12,6 +12,7 @@ use super::{decoded, encoding, unknown, written};
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::json::Object;
 use crate::router::{self, expect_method};
 
 /// The parameter that names the image to load under a name, where the server
@@ -95,6 +96,8 @@ async fn body<T: DeserializeOwned + Default>(server: &Server, request: Request<I
     if body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&body)
+    let object: Result<Object<T>, _> = serde_json::from_slice(&body);
+    object
+        .map(|Object(value)| value)
         .map_err(|error| Error::Malformed(format!("the body is not as expected: {error}")))
 }

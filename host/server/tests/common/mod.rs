@@ -14,7 +14,9 @@ use std::time::Duration;
 use samara_engine::{
     FunctionSource, Grants, GuestOutput, Host, HostOptions, Limits, ModelRequest, Reuse, StageSource, sha256,
 };
-use samara_nn::{Backend, BackendRegistry, Choice, Compute, Format, LoadOptions, ModelSource, Pool};
+use samara_nn::{
+    Backend, BackendRegistry, BatchPolicy, Choice, Compute, Format, LoadOptions, ModelSource, Pool,
+};
 use samara_server::{App, Config, Error, FunctionConfig, Loadable, Parts, Running, Source};
 use tokio::runtime::Runtime;
 
@@ -86,6 +88,13 @@ impl Item {
 
     pub fn labels(mut self, output: &str, words: &[&str]) -> Self {
         self.labels.insert(output.to_owned(), words.iter().map(|&word| word.to_owned()).collect());
+        self
+    }
+
+    /// How the calls of its models are merged, instead of as is known to be
+    /// right.
+    pub fn batch(mut self, policy: BatchPolicy) -> Self {
+        self.source.models.values_mut().for_each(|model| model.batch = Some(policy));
         self
     }
 

@@ -71,7 +71,7 @@ fn configurations_leave_out_the_axis_of_merged_rows() {
     // The gate's backend says that rows are independent.
     let config = server.get("/v2/models/slow/config").json();
     assert_eq!(config["max_batch_size"], 32);
-    assert_eq!(config["dynamic_batching"], json!({}));
+    assert_eq!(config["dynamic_batching"], json!({"max_queue_delay_microseconds": 0}));
     assert_eq!(config["input"], json!([{"name": "x", "data_type": "TYPE_FP32", "dims": [2]}]));
     assert_eq!((&config["platform"], &config["backend"]), (&json!("gate_onnx"), &json!("gate")));
     let config = server.get("/v2/models/text/config").json();
@@ -80,6 +80,29 @@ fn configurations_leave_out_the_axis_of_merged_rows() {
     assert_eq!(config["parameters"]["version"]["string_value"], "1");
     let versioned = server.get("/v2/models/double/versions/2.1.0/config").json();
     assert_eq!(versioned["parameters"]["version"]["string_value"], "2.1.0");
+}
+
+#[test]
+fn statistics_count_what_was_asked() {
+    let server = server();
+    let row = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}"#;
+    for _ in 0..3 {
+        assert_eq!(server.post("/v2/models/double/versions/1/infer", row).status, 200);
+    }
+    let bad = row.replace("[1,4]", "[2,2]");
+    assert_eq!(server.post("/v2/models/double/versions/1/infer", &bad).status, 400);
+    let stats = server.get("/v2/models/double/versions/1/stats").json();
+    let [one] = stats["model_stats"].as_array().unwrap().as_slice() else { panic!("{stats}") };
+    assert_eq!((&one["name"], &one["version"]), (&json!("double"), &json!("1")));
+    assert_eq!((&one["inference_count"], &one["execution_count"]), (&json!(3), &json!(3)));
+    assert!(one["last_inference"].as_u64().unwrap() > 1_600_000_000_000, "{one}");
+    let sums = &one["inference_stats"];
+    assert_eq!((&sums["success"]["count"], &sums["fail"]["count"]), (&json!(3), &json!(1)));
+    assert!(sums["success"]["ns"].as_u64() >= sums["compute_infer"]["ns"].as_u64(), "{one}");
+    let count = |path: &str| server.get(path).json()["model_stats"].as_array().unwrap().len();
+    assert_eq!((count("/v2/models/double/stats"), count("/v2/models/stats")), (2, 5));
+    assert_eq!(server.get("/v2/models/nobody/stats").status, 404);
+    assert_eq!(server.get("/v2/models/double/versions/9/stats").status, 404);
 }
 
 #[test]

@@ -99,7 +99,9 @@ fn bad_requests_are_refused_by_name() {
         ),
         (but("}]}", "}],\"parameters\":{\"timeout\":-5}}"), "parameter `timeout` is -5"),
         (but("}]}", "}],\"parameters\":{\"sequence_id\":7}}"), "parameter `sequence_id` is 7"),
-        (but("}]}", "}],\"parameters\":[]}"), "no request"),
+        (but("}]}", "}],\"parameters\":[]}"), "invalid type: sequence, expected an object"),
+        (but("{\"name\"", "[1,{\"name\""), "expected an object"),
+        (format!("[null,null,[{GOOD}]]"), "expected an object"),
     ];
     let mut client = server.client();
     for (body, words) in &cases {
