@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
+use tonic::Status;
 
 use super::status::status;
 use crate::body::BoxError;
@@ -15,7 +16,7 @@ use crate::error::Error;
 
 /// Before every message: one byte that says whether it is compressed, and its
 /// length as four, the largest first.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// A body that ends in a status where it is too large or too slow.
 pub(super) struct Arrival<B> {
@@ -74,7 +75,10 @@ where
             }
         };
         Poll::Ready(frame.map(|frame| {
-            let frame = frame.map_err(|_| refuse(&Error::ClientGone))?;
+            let frame = frame.map_err(|error| {
+                let error = error.into();
+                if error.is::<Status>() { error } else { refuse(&Error::ClientGone) }
+            })?;
             if let Some(data) = frame.data_ref() {
                 this.messages.pass(data).map_err(|error| refuse(&error))?;
             }
@@ -91,7 +95,7 @@ where
     }
 }
 
-fn refuse(error: &Error) -> BoxError {
+pub(super) fn refuse(error: &Error) -> BoxError {
     Box::new(status(error))
 }
 
@@ -140,7 +144,7 @@ impl Messages {
 mod tests {
     use http_body_util::BodyExt;
     use tokio_stream::StreamExt;
-    use tonic::{Code, Status};
+    use tonic::Code;
 
     use super::*;
 

@@ -33,9 +33,14 @@ pub(super) fn read(
     shape: Vec<usize>,
     contents: Option<InferTensorContents>,
 ) -> Result<Tensor, Problem> {
-    let Some(field) = field(datatype) else { return Err(Problem::OnlyRaw(datatype)) };
     let expected = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
     let Some(expected) = expected else { return Err(TensorError::Overflow { shape }.into()) };
+    let Some(field) = field(datatype) else {
+        return match expected {
+            0 => read_raw(datatype, shape, Bytes::new()),
+            _ => Err(Problem::OnlyRaw(datatype)),
+        };
+    };
     if contents.is_none() && expected > 0 {
         return Err(Problem::Nothing);
     }
@@ -198,5 +203,6 @@ mod tests {
     fn nothing_holds_no_elements() {
         assert!(read(Datatype::Fp32, vec![0, 4], None).unwrap().is_empty());
         assert!(read(Datatype::Bytes, vec![0], None).unwrap().is_empty());
+        assert!(read(Datatype::Bf16, vec![0], None).unwrap().is_empty());
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 mod contents;
 mod describe;
 mod health;
+mod packing;
 mod repository;
 mod request;
 mod response;
@@ -30,6 +31,7 @@ use tonic::Status;
 use tonic::codegen::{BoxFuture, Service};
 
 use self::arrival::Arrival;
+use self::packing::{Packing, Unpacking};
 use self::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use self::status::{refusal, refused};
 use crate::app::Server;
@@ -87,7 +89,14 @@ where
     };
     let id = HeaderValue::try_from(context.id.to_string());
     request.extensions_mut().insert(context);
-    let mut response = dispatch(server, request).await;
+    let mut response = match Packing::take(request.headers_mut()) {
+        None => dispatch(server, request).await,
+        Some(packing) => {
+            let limit = server.config().limits.body;
+            let unpack = |body| Unpacking::new(Arrival::new(body, limit, None), packing, limit);
+            dispatch(server, request.map(unpack)).await
+        }
+    };
     if let Ok(id) = id {
         response.headers_mut().insert(ID_HEADER, id);
     }
