@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
+use samara_test::onnx::{FP32, Model};
+
 use crate::collector::{Collector, attribute};
 use crate::common::{Builder, Item, Server};
 
@@ -114,7 +116,12 @@ fn a_collector_that_is_gone_costs_no_request_and_no_end() {
 #[test]
 fn a_call_shows_its_guest_and_its_models() {
     let collector = Collector::start();
-    let twice = Item::guest("twice", "function_model").with_model("m", samara_test::onnx::ready::double());
+    let double = Model::new()
+        .input("x", FP32, &["n"])
+        .node("Add", &["x", "x"], &["y"])
+        .output("y", FP32, &["n"])
+        .bytes();
+    let twice = Item::guest("twice", "function_model").with_model("m", double);
     let url = collector.url();
     let server = Builder::new().serve(twice).config(|config| config.telemetry.otlp = Some(url)).start();
     let body = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[2],"data":[1,2]}]}"#;
