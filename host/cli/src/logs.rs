@@ -40,9 +40,15 @@ where
 }
 
 fn named(levels: &str) -> Result<Targets> {
-    levels.parse().with_context(|| {
-        format!("{LEVELS} is `{levels}`, which is no list of levels\nhint: write e.g. `info` or `warn,guest=debug`")
-    })
+    let wrong = || {
+        format!(
+            "{LEVELS} is `{levels}`, which is no list of levels\nhint: write e.g. `info` or `warn,guest=debug`"
+        )
+    };
+    // The library would take a word alone for a target, and log nothing else.
+    let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    anyhow::ensure!(levels.split(',').all(is_level), wrong());
+    levels.parse().with_context(wrong)
 }
 
 /// The levels where nobody asks for others.
