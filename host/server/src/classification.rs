@@ -49,7 +49,7 @@ fn rank<T: Element + Display>(
     };
     let values = tensor.elements::<T>().map_err(internal)?;
     let top = top.min(classes);
-    let mut found = Vec::with_capacity(if classes == 0 { 0 } else { values.len() / classes * top });
+    let mut found = Vec::with_capacity(values.len().checked_div(classes).unwrap_or(0) * top);
     let mut indices: Vec<usize> = Vec::with_capacity(classes);
     for row in values.chunks_exact(classes.max(1)) {
         indices.clear();
