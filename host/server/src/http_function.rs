@@ -40,7 +40,7 @@ pub(crate) async fn answer(
     }
     let answered = ask(server, &served, &context, request, &mut watch).await;
     match answered {
-        Ok((head, body, permits)) => {
+        Ok((head, body, permit)) => {
             body.on_end(move |ended| {
                 let failed = ended.failure.map(|(kind, reason)| Error::Interrupted {
                     function: served.name.clone(),
@@ -49,7 +49,7 @@ pub(crate) async fn answer(
                 });
                 watch.end(failed.as_ref().map_or(Ok(&ended.report), Err));
             });
-            Ok(Response::from_parts(head, Body::stream(Admitted { body, _permits: permits })))
+            Ok(Response::from_parts(head, Body::stream(Admitted { body, _permit: permit })))
         }
         Err(error) => {
             watch.end(Err(&error));
@@ -66,19 +66,18 @@ async fn ask(
     context: &RequestContext,
     request: Request<Incoming>,
     watch: &mut Watch,
-) -> Result<(Head, ResponseBody, [Permit; 2])> {
+) -> Result<(Head, ResponseBody, Permit)> {
     let deadline = server.deadline(context, None);
-    let all = server.gate.enter(context.received, deadline).await?;
     let turn = served.gate.enter(context.received, deadline).await?;
     let response = served.function.handle(request, watch.admitted(deadline)).await?;
     let (head, body) = response.into_parts();
-    Ok((head, body, [all, turn]))
+    Ok((head, body, turn))
 }
 
 /// A body whose request counts as running until it ends.
 struct Admitted {
     body: ResponseBody,
-    _permits: [Permit; 2],
+    _permit: Permit,
 }
 
 impl HttpBody for Admitted {

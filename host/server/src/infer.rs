@@ -59,7 +59,6 @@ impl Server {
         let Inference { inputs, outputs, timeout } = inference;
         served.signature()?;
         let deadline = self.deadline(context, timeout);
-        let _all = self.gate.enter(context.received, deadline).await?;
         let _turn = served.gate.enter(context.received, deadline).await?;
         let options = watch.admitted(deadline);
         let outcome = served.function.infer(inputs, options).await?;
@@ -68,6 +67,15 @@ impl Server {
             outputs: choose(served, outcome.outputs, &outputs)?,
             report: outcome.report,
         })
+    }
+
+    /// Refuses a request that could not even wait for its turn, before anything
+    /// is spent on reading it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub(crate) fn check_room(&self, served: &Arc<Served>, context: &RequestContext) -> Result<()> {
+        served.gate.check().inspect_err(|error| Watch::begin(self, served, context).end(Err(error)))
     }
 
     /// When the client stops waiting, if it said so.

@@ -25,25 +25,20 @@ const STREAMS: u32 = 256;
 /// hyper's smallest buffer.
 const LEAST_BUFFER: usize = 8 << 10;
 
+/// How long a connection that has sent nothing yet keeps a server from closing.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
+
 type Stopped = watch::Receiver<Phase>;
 
-/// Accepts connections until the server closes. Each holds `alive` until it
-/// ends.
+/// Accepts connections until the server closes, and then those that the system
+/// has accepted already. Each holds `alive` until it ends.
 pub(super) async fn accept(
     server: Arc<Server>,
     listener: TcpListener,
-    mut stopped: Stopped,
+    stopped: Stopped,
     alive: mpsc::Sender<()>,
 ) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = closing(&mut stopped) => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    let begin = |stream| {
         let (server, stopped, alive) = (Arc::clone(&server), stopped.clone(), alive.clone());
         tokio::spawn(async move {
             let _alive = alive;
@@ -55,22 +50,64 @@ pub(super) async fn accept(
             let _open = server.metrics.connections.accepted();
             let _ = serve(&server, stream, stopped).await;
         });
+    };
+    let mut closing_soon = stopped.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closing(&mut closing_soon) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => begin(stream),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
     }
+    waiting_in(listener).for_each(begin);
+}
+
+/// The connections that the system has accepted. Their clients may have sent a
+/// request.
+fn waiting_in(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    std::iter::from_fn(move || {
+        // Does not block: the next one would have to connect first.
+        let (stream, _) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
 }
 
 /// Serves one connection to its end. Errors are the client's: there is nobody
 /// left to tell.
 async fn serve(server: &Arc<Server>, stream: TcpStream, stopped: Stopped) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let patience = server.config().limits.header_timeout;
     let tls = server.tls.load_full();
     let Some(acceptor) = tls.as_ref() else {
-        let is_http2 = tokio::time::timeout(patience, speaks_http2(&stream)).await??;
+        let is_http2 = begun(server, &stopped, speaks_http2(&stream)).await?;
         return talk(server, stream, is_http2, stopped).await;
     };
-    let stream = tokio::time::timeout(patience, acceptor.accept(stream)).await??;
+    let stream = begun(server, &stopped, acceptor.accept(stream)).await?;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     talk(server, stream, is_http2, stopped).await
+}
+
+/// Waits for the beginning of a connection: for so long as a client may take
+/// for it, and for a moment only once the server closes.
+async fn begun<T>(
+    server: &Server,
+    stopped: &Stopped,
+    beginning: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let patience = server.config().limits.header_timeout;
+    let mut stopped = stopped.clone();
+    let gone = async {
+        closing(&mut stopped).await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    tokio::select! {
+        begun = tokio::time::timeout(patience, beginning) => begun?,
+        () = gone => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 /// Looks at the first bytes without taking them: the preface of HTTP/2 begins
@@ -110,7 +147,7 @@ where
             let mut connection = pin!($connection);
             tokio::select! {
                 ended = connection.as_mut() => ended,
-                _ = closing(&mut stopped) => {
+                () = closing(&mut stopped) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

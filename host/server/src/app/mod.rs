@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::functions::{Functions, Gate, Source};
+use crate::functions::{Functions, Source};
 use crate::live;
 use crate::metrics::Metrics;
 use crate::trace::Tracer;
@@ -50,8 +50,6 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<Metrics>,
     /// Where traces go, if anywhere.
     pub(crate) tracer: Option<Arc<Tracer>>,
-    /// Requests for functions, of all functions together.
-    pub(crate) gate: Gate,
     connections: Semaphore,
     phase: AtomicU8,
     /// Tells of every new phase. Ends where nobody drives the server any more.
@@ -98,7 +96,6 @@ impl App {
                 functions,
                 metrics,
                 tracer,
-                gate: Gate::new("the server".to_owned(), limits.concurrency, limits.function_queue),
                 connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
                 phase: AtomicU8::new(Phase::Serving as u8),
                 phases,

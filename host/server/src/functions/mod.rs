@@ -3,6 +3,7 @@
 //! old one or the new one.
 
 mod gate;
+mod route;
 mod served;
 mod source;
 
@@ -22,6 +23,7 @@ use crate::config::{FunctionConfig, ServeLimits};
 use crate::error::{Error, Result};
 use crate::logs;
 use crate::metrics::Metrics;
+use gate::Room;
 
 /// All functions of a server.
 pub(crate) struct Functions {
@@ -32,6 +34,8 @@ pub(crate) struct Functions {
     host: Host,
     source: Arc<dyn Source>,
     limits: ServeLimits,
+    /// For requests of all functions together.
+    room: Arc<Room>,
     metrics: Arc<Metrics>,
 }
 
@@ -76,7 +80,8 @@ impl Functions {
         limits: ServeLimits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { table: ArcSwap::default(), changing: Mutex::default(), host, source, limits, metrics }
+        let room = Arc::new(Room::new(limits.concurrency));
+        Self { table: ArcSwap::default(), changing: Mutex::default(), host, source, limits, room, metrics }
     }
 
     /// The state of the repository now.
@@ -109,13 +114,10 @@ impl Functions {
     /// The HTTP function whose route is the longest prefix of a path.
     pub(crate) fn by_route(&self, path: &str) -> Option<Arc<Served>> {
         let table = self.table.load();
-        let served = table.ready.values().filter_map(|entry| entry.find(None));
-        let below = |route: &str| {
-            let rest = path.strip_prefix(route.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        };
+        let served = table.ready.values().flat_map(|entry| &entry.versions);
+        // Of versions with one route the last one answers.
         served
-            .filter(|served| served.is_http() && below(&served.route))
+            .filter(|served| served.is_http() && route::is_below(path, &served.route))
             .max_by_key(|served| served.route.len())
             .cloned()
     }
@@ -211,6 +213,12 @@ impl Functions {
         Ok(())
     }
 
+    fn gate(&self, name: &str, config: &FunctionConfig) -> Gate {
+        let running = config.concurrency.unwrap_or(self.limits.function_concurrency);
+        let queue = config.queue.unwrap_or(self.limits.function_queue);
+        Gate::new(format!("`{name}`"), running, queue, &self.room)
+    }
+
     fn publish(&self, table: Table) {
         let table = Arc::new(table);
         self.table.store(table);
@@ -225,7 +233,8 @@ impl Functions {
             Err(panic) => return Err(Error::Internal(format!("reading `{function}` panicked: {panic}"))),
         };
         let meters = |name: &str, version: &str| self.metrics.function(name, version);
-        let served = Served::load(&self.host, config.clone(), loadable, &self.limits, meters)
+        let gate = |name: &str| self.gate(name, config);
+        let served = Served::load(&self.host, config.clone(), loadable, gate, meters)
             .await
             .inspect_err(|error| tracing::warn!(error = error.kind().name(), "{error}"))?;
         self.metrics.loaded(&served);
@@ -246,6 +255,10 @@ impl Table {
     }
 
     fn put(&mut self, served: Arc<Served>) -> Result<()> {
+        route::check_clash(
+            &served,
+            self.ready.values().flat_map(|entry| &entry.versions).map(|other| &**other),
+        )?;
         let entry = self.ready.entry(served.name.clone()).or_insert_with(|| Entry { versions: Vec::new() });
         if entry.versions.iter().any(|other| other.version == served.version) {
             return Err(Error::Load {

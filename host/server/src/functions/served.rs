@@ -8,8 +8,9 @@ use samara_engine::{Function, FunctionSource, Host, Kind};
 use samara_nn::Signature;
 
 use super::gate::Gate;
+use super::route;
 use super::source::{Loadable, TestCase};
-use crate::config::{FunctionConfig, ServeLimits};
+use crate::config::FunctionConfig;
 use crate::error::{Error, Result};
 use crate::logs;
 use crate::metrics::FunctionMeters;
@@ -29,7 +30,8 @@ pub(crate) struct Served {
     pub(crate) gate: Gate,
     pub(crate) meters: Arc<FunctionMeters>,
     pub(crate) load_time: Duration,
-    /// Below which an HTTP function answers, e.g. `/hello`.
+    /// Below which an HTTP function answers, e.g. `/hello`; never with a slash
+    /// at its end.
     pub(crate) route: String,
 }
 
@@ -42,7 +44,7 @@ impl Served {
         host: &Host,
         config: FunctionConfig,
         loadable: Loadable,
-        limits: &ServeLimits,
+        gate: impl FnOnce(&str) -> Gate,
         meters: impl FnOnce(&str, &str) -> Arc<FunctionMeters>,
     ) -> Result<Self> {
         let Loadable { source, version, digest, description, tests, labels } = loadable;
@@ -57,13 +59,8 @@ impl Served {
             let reason = "it is a command, which runs to its end instead of answering requests".to_owned();
             return Err(Error::Load { function: name, reason });
         }
-        let gate = Gate::new(
-            format!("`{name}`"),
-            config.concurrency.unwrap_or(limits.function_concurrency),
-            config.queue.unwrap_or(limits.function_queue),
-        );
-        let meters = meters(&name, &version);
-        let route = config.route.clone().unwrap_or_else(|| format!("/{name}"));
+        let route = checked_route(&name, &config, function.kind())?;
+        let (gate, meters) = (gate(&name), meters(&name, &version));
         let load_time = started.elapsed();
         Ok(Self {
             name,
@@ -95,6 +92,20 @@ impl Served {
 
     pub(crate) fn is_http(&self) -> bool {
         matches!(self.function.kind(), Kind::Http(_))
+    }
+}
+
+/// The route of a function, which matters for HTTP functions only.
+fn checked_route(name: &str, config: &FunctionConfig, kind: Kind) -> Result<String> {
+    let wrong = |reason| Error::Load { function: name.to_owned(), reason };
+    match (&config.route, kind) {
+        (Some(asked), Kind::Http(_)) => route::checked(asked).map_err(wrong),
+        (None, Kind::Http(_)) => route::checked(&format!("/{name}")).map_err(wrong),
+        (Some(asked), _) => Err(wrong(format!(
+            "it is {}, which is called with tensors: it answers below no route such as `{asked}`",
+            kind.name()
+        ))),
+        (None, _) => Ok(format!("/{name}")),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn answer(
     let served = server.functions.find(&decoded(name)?, version.as_deref())?;
     served.signature()?;
     let (parts, body) = request.into_parts();
-    let request = read(server, &served, &parts.headers, body).await?;
+    let request = read(server, &served, context, &parts.headers, body).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     outputs.iter().try_for_each(|wanted| served.output(&wanted.name).map(drop))?;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
@@ -64,7 +64,13 @@ pub(super) async fn answer(
 }
 
 /// Reads the body of a request as the function's.
-async fn read(server: &Server, served: &Served, headers: &HeaderMap, body: Incoming) -> Result<HttpRequest> {
+async fn read(
+    server: &Server,
+    served: &Arc<Served>,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<HttpRequest> {
     encoding::check_media_type(headers)?;
     let json_length = decode::json_length(headers)?;
     let (limit, timeout) = {
@@ -72,6 +78,7 @@ async fn read(server: &Server, served: &Served, headers: &HeaderMap, body: Incom
         (limits.body, limits.body_timeout)
     };
     let body = body::read(body, limit, timeout).await?;
+    server.check_room(served, context)?;
     let body = encoding::unpacked(headers, body, limit).await?;
     let request = match body.len() <= SMALL {
         true => decode::request(json_length, body),
