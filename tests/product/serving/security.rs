@@ -50,7 +50,8 @@ fn curl_is_let_in(server: &Server, authority: &str) {
     for url in server.urls() {
         for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
             let url = format!("{url}/v2/models/iris/infer");
-            let asked = ["--cacert", authority, flag, "--data", ROW, "--write-out", "\n%{http_version} %{http_code}"];
+            let asked =
+                ["--cacert", authority, flag, "--json", ROW, "--write-out", "\n%{http_version} %{http_code}"];
             let asked = [&asked[..], &[&url]].concat();
             let Some(printed) = curled([&asked[..], &["--header", &bearer]].concat()) else { return };
             let (answer, end) = printed.rsplit_once('\n').unwrap();
@@ -65,14 +66,26 @@ fn curl_is_let_in(server: &Server, authority: &str) {
     let stranger = ran(untrusting.arg(format!("{}/v2", server.url())));
     assert!(stranger.bad_with(60).contains("certificate"), "a certificate of nobody's is not trusted");
     // Probes carry no token.
-    let ready = curled(["--cacert", authority, "--fail", &format!("{}/v2/health/ready", server.url())]).unwrap();
+    let ready =
+        curled(["--cacert", authority, "--fail", &format!("{}/v2/health/ready", server.url())]).unwrap();
     assert_eq!(ready, r#"{"ready":true}"#);
 }
 
 fn the_bench_is_let_in(server: &Server, folder: &Path) {
     let bench = |more: &[&str]| {
         let mut bench = command(root());
-        bench.args(["bench", "--url", server.url(), "--requests", "8", "--warm-up", "0s", "--output", "json", "-q"]);
+        bench.args([
+            "bench",
+            "--url",
+            server.url(),
+            "--requests",
+            "8",
+            "--warm-up",
+            "0s",
+            "--output",
+            "json",
+            "-q",
+        ]);
         bench.arg("--ca-file").arg(folder.join("ca.crt")).args(more);
         ran(&mut bench)
     };
@@ -104,6 +117,9 @@ fn answer_with_a_page(mut stream: std::net::TcpStream) {
     let mut request = [0; 4096];
     let _ = stream.read(&mut request);
     let page = "<!doctype html><title>another origin</title>";
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", page.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        page.len()
+    );
     let _ = stream.write_all(format!("{head}{page}").as_bytes());
 }
