@@ -15,8 +15,10 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 fn logs_and_traces_tell_of_each_request() {
     let collector = Collector::start();
     let url = format!("http://{}", collector.address);
-    let routes = named_guest("routes", "http_routes");
-    let server = serve(&[IRIS, &routes, "--log-format", "json", "--otlp", &url]);
+    let log = named_guest("log", "http_routes");
+    let trap = named_guest("trap", "http_routes");
+    let server =
+        serve(&[IRIS, &log, &trap, "--allow-http", "localhost:1", "--log-format", "json", "--otlp", &url]);
     let ask = |id: &str, more: &[&str]| {
         let (id, trace) =
             (format!("x-request-id: {id}"), format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01"));
@@ -25,9 +27,9 @@ fn logs_and_traces_tell_of_each_request() {
     let infer = format!("{}/v2/models/iris/infer", server.url());
     let Some(answer) = ask("model-1", &["--json", ROW, &infer]) else { return };
     assert!(answer.to_lowercase().contains("x-request-id: model-1"), "{answer}");
-    let answer = ask("guest-1", &[&format!("{}/routes/log", server.url())]).unwrap();
+    let answer = ask("guest-1", &[&format!("{}/log", server.url())]).unwrap();
     assert!(answer.ends_with("said"), "{answer}");
-    let failed = ask("guest-2", &[&format!("{}/routes/trap", server.url())]).unwrap();
+    let failed = ask("guest-2", &[&format!("{}/trap", server.url())]).unwrap();
     assert!(failed.contains(" 500 "), "{failed}");
 
     let (status, said) = server.stop();
@@ -39,7 +41,7 @@ fn logs_and_traces_tell_of_each_request() {
         assert!(texts.contains(&text), "`{text}` is not in {said}");
     }
     assert!(
-        of("guest-1").iter().all(|line| line["function"] == "routes" && line["target"] == "guest"),
+        of("guest-1").iter().all(|line| line["function"] == "log" && line["target"] == "guest"),
         "{said}"
     );
     let failure = of("guest-2");
@@ -55,7 +57,7 @@ fn logs_and_traces_tell_of_each_request() {
     let holds = |part: &[u8]| bodies.iter().any(|body| body.windows(part.len()).any(|found| found == part));
     assert!(holds(&trace), "the client's trace goes on");
     for words in
-        ["POST /v2/models/{name}/infer", "admission", "compute iris", "guest routes", "model-1", "guest-2"]
+        ["POST /v2/models/{name}/infer", "admission", "compute iris", "guest log", "model-1", "guest-2"]
     {
         assert!(holds(words.as_bytes()), "`{words}` was not sent in {} requests", bodies.len());
     }
