@@ -10,5 +10,6 @@ mod image_faults;
 mod image_trust;
 mod images;
 mod projects;
+mod serving;
 mod sharing;
 mod support;

@@ -28,6 +28,13 @@ impl Ran {
         self.stderr
     }
 
+    /// The standard error of a run that failed with this exit code.
+    #[track_caller]
+    pub(crate) fn bad_with(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self.stderr
+    }
+
     /// The response of a run with `--output json` that went well.
     pub(crate) fn response(self) -> Value {
         serde_json::from_str(&self.good()).unwrap()

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::app::Server;
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{api, grpc, guard, http_function, metrics, page, rest};
@@ -74,8 +74,11 @@ async fn route(
         return Ok(page_file(asset, &request));
     }
     // Probes carry no tokens.
-    if !path.starts_with("/v2/health/") {
-        guard::check_token(&server.config(), request.headers())?;
+    if !path.starts_with("/v2/health/")
+        && let Err(error) = guard::check_token(&server.config(), request.headers())
+    {
+        body::forgo(request.into_body()).await;
+        return Err(error);
     }
     if path == "/v2" || path.starts_with("/v2/") {
         return rest::answer(server, context, request).await;

@@ -7,6 +7,7 @@
     reason = "only tests use this crate: a failure here is a failed test, and a skip is said on stderr"
 )]
 
+mod certificates;
 mod debian;
 mod guests;
 pub mod onnx;
@@ -15,6 +16,7 @@ pub mod registry;
 pub mod server;
 mod tools;
 
+pub use certificates::write_certificates;
 pub use debian::trixie;
 pub use guests::{command, guest, target};
 pub use random::Random;

@@ -19,7 +19,9 @@ const LEAST_TO_PACK: usize = 64 << 10;
 /// # Errors
 /// [`Error::MediaType`].
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<()> {
-    let (Some(value), true) = (headers.get(CONTENT_TYPE), headers.contains_key(ORIGIN)) else { return Ok(()) };
+    let (Some(value), true) = (headers.get(CONTENT_TYPE), headers.contains_key(ORIGIN)) else {
+        return Ok(());
+    };
     let text = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
     let is_one = |known: &str| text.eq_ignore_ascii_case(known);
     let is_json = is_one("application/json") || is_one("application/octet-stream") || ends_in_json(text);

@@ -37,10 +37,14 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
     expect_method(&request, &Method::POST, "POST")?;
-    let version = version.map(decoded).transpose()?;
-    let served = server.functions.find(&decoded(name)?, version.as_deref())?;
-    served.signature()?;
     let (parts, body) = request.into_parts();
+    let served = match wanted(server, name, version, &parts.headers) {
+        Ok(served) => served,
+        Err(error) => {
+            body::forgo(body).await;
+            return Err(error);
+        }
+    };
     let request = read(server, &served, context, &parts.headers, body).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     outputs.iter().try_for_each(|wanted| served.output(&wanted.name).map(drop))?;
@@ -63,6 +67,15 @@ pub(super) async fn answer(
     Ok(response)
 }
 
+/// The function that is asked, where all is well without the body.
+fn wanted(server: &Server, name: &str, version: Option<&str>, headers: &HeaderMap) -> Result<Arc<Served>> {
+    let version = version.map(decoded).transpose()?;
+    let served = server.functions.find(&decoded(name)?, version.as_deref())?;
+    served.signature()?;
+    encoding::check_media_type(headers)?;
+    Ok(served)
+}
+
 /// Reads the body of a request as the function's.
 async fn read(
     server: &Server,
@@ -71,7 +84,6 @@ async fn read(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<HttpRequest> {
-    encoding::check_media_type(headers)?;
     let json_length = decode::json_length(headers)?;
     let (limit, timeout) = {
         let limits = &server.config().limits;
