@@ -30,7 +30,7 @@ pub(super) fn run(cycles: u64) -> Result<()> {
     println!("|---|---|---|---|---|---|");
     let mut grown = Vec::new();
     for (name, input, arguments) in KINDS {
-        let server = start(folder.path(), arguments);
+        let server = start(folder.path(), arguments)?;
         let started = Instant::now();
         let memory = measure(&server, &request(input, &[1.0, 2.0, 3.0, 4.0]), cycles)?;
         let per_second = (cycles + WARM_UP) as f64 / started.elapsed().as_secs_f64();

@@ -40,7 +40,7 @@ pub(super) fn run(seconds: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("net.onnx"), ready::perceptron())?;
     let (concurrency, queue) = (CONCURRENCY.to_string(), QUEUE.to_string());
-    let server = start(folder.path(), &["net=net.onnx", "--concurrency", &concurrency, "--queue", &queue]);
+    let server = start(folder.path(), &["net=net.onnx", "--concurrency", &concurrency, "--queue", &queue])?;
     let work = Work::new(&server)?;
     closed(&server, &work, Duration::from_secs(1))?;
     let before = closed(&server, &work, CAPACITY_TIME)?;

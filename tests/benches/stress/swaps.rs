@@ -32,7 +32,7 @@ pub(super) fn run() -> Result<()> {
         Ok(std::fs::rename(&new, &path)?)
     };
     put(2.0)?;
-    let server = start(folder.path(), &["times=times.onnx", "--drain-delay", "500ms"]);
+    let server = start(folder.path(), &["times=times.onnx", "--drain-delay", "500ms"])?;
     let address = server.address().to_owned();
     let is_leaving = AtomicBool::new(false);
     let (all, ended) = std::thread::scope(|scope| -> Result<_> {

@@ -105,6 +105,7 @@ async fn begun<T>(
         tokio::time::sleep(LAST_MOMENT).await;
     };
     tokio::select! {
+        biased;
         begun = tokio::time::timeout(patience, beginning) => begun?,
         () = gone => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -146,6 +147,8 @@ where
         ($connection:expr) => {{
             let mut connection = pin!($connection);
             tokio::select! {
+                // First, so that a request that is there already is seen.
+                biased;
                 ended = connection.as_mut() => ended,
                 () = closing(&mut stopped) => {
                     connection.as_mut().graceful_shutdown();
