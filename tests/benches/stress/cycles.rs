@@ -36,9 +36,9 @@ pub(super) fn run(cycles: u64) -> Result<()> {
         let per_second = (cycles + WARM_UP) as f64 / started.elapsed().as_secs_f64();
         let (first, last) = (memory[0], memory[memory.len() - 1]);
         let change = last as f64 / first as f64 - 1.0;
-        let all: Vec<String> = memory.iter().map(|kib| (kib >> 10).to_string()).collect();
+        let all: Vec<String> = memory.iter().map(u64::to_string).collect();
         println!(
-            "| {name} | {per_second:.0} | {first} KiB | {} MiB | {last} KiB | {:+.1} % |",
+            "| {name} | {per_second:.0} | {first} KiB | {} | {last} KiB | {:+.1} % |",
             all.join(", "),
             100.0 * change
         );

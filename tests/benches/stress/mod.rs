@@ -40,8 +40,6 @@ fn number(variable: &str, default: u64) -> Result<u64> {
 fn start(folder: &Path, arguments: &[&str]) -> Result<Server> {
     let mut command = large::samara(&folder.join("store"))?;
     command.current_dir(folder);
-    // Requests by the hundred thousand are not told one by one.
-    command.env("RUST_LOG", "error");
     Ok(Server::start(command.arg("serve").args(arguments)))
 }
 
