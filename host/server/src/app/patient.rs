@@ -54,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
         let given = self.given;
         let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(given)));
         ready!(patience.as_mut().poll(context));
+        self.patience = None;
         let reason = format!("the client took nothing of its answer for {given:?}");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
     }

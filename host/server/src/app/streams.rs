@@ -205,6 +205,8 @@ impl HttpBody for Paced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
+
     use http_body_util::BodyExt;
 
     const GIVEN: Duration = Duration::from_millis(20);
