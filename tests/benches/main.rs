@@ -3,7 +3,7 @@
 //! this moment only.
 //!
 //! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [weights]
-//! [serving] [serving-large]` builds what is needed and runs the named ones, or all.
+//! [serving] [serving-large] [serving-stress]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod batching;
@@ -16,13 +16,14 @@ mod process;
 mod pull;
 mod serving;
 mod stats;
+mod stress;
 mod weights;
 
 use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
@@ -32,6 +33,7 @@ const BENCHES: [Bench; 9] = [
     ("weights", weights::run),
     ("serving", serving::run),
     ("serving-large", serving::run_large),
+    ("serving-stress", stress::run),
 ];
 
 fn main() -> Result<()> {

@@ -11,5 +11,7 @@ mod image_trust;
 mod images;
 mod projects;
 mod serving;
+mod serving_life;
+mod serving_refusals;
 mod sharing;
 mod support;

@@ -1,5 +1,6 @@
 //! The arguments of `samara serve`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ pub(crate) enum Repository {
 pub(crate) struct LoadLimitArgs {
     /// Requests of one function that run at a time [default: 128]
     #[arg(long, value_name = "N")]
-    pub concurrency: Option<usize>,
+    pub concurrency: Option<NonZeroUsize>,
     /// Requests of one function that may wait; more are refused at once [default: 512]
     #[arg(long, value_name = "N")]
     pub queue: Option<usize>,
@@ -109,7 +110,7 @@ pub(crate) struct LoadLimitArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub drain_timeout: Option<Duration>,
     /// Time between saying that it is not ready and closing, on SIGTERM [default: 500ms]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_delay)]
     pub drain_delay: Option<Duration>,
 }
 
@@ -136,11 +137,19 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Reads a time that may be none at all, `0s`.
+///
+/// # Errors
+/// How a time is written.
+pub(crate) fn parse_delay(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { parse_duration(text) }
+}
+
 fn parse_route(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && path.starts_with('/') => {
             Ok((name.to_owned(), path.to_owned()))
         }
-        _ => Err("write `NAME=/PATH`, e.g. `hello=/api/hello`".to_owned()),
+        _ => Err("write `NAME=/PATH`, e.g. `hello=/hello`".to_owned()),
     }
 }

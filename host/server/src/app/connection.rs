@@ -104,6 +104,7 @@ async fn begun<T>(
         tokio::time::sleep(LAST_MOMENT).await;
     };
     tokio::select! {
+        biased;
         begun = tokio::time::timeout(patience, beginning) => begun?,
         () = gone => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -158,6 +159,8 @@ where
         .pipeline_flush(true);
     let mut connection = pin!(builder.serve_connection(stream, service));
     tokio::select! {
+        // First, so that a request that is there already is seen.
+        biased;
         ended = connection.as_mut() => return ended,
         () = closing(&mut stopped) => connection.as_mut().graceful_shutdown(),
     }
@@ -186,6 +189,8 @@ where
         .keep_alive_timeout(limits.write_timeout);
     let mut connection = pin!(builder.serve_connection(stream, service));
     tokio::select! {
+        // First, so that a request that is there already is seen.
+        biased;
         ended = connection.as_mut() => return ended,
         () = closing(&mut stopped) => {}
         () = activity.idle(limits.header_timeout) => {}

@@ -94,6 +94,19 @@ fn those_who_have_said_nothing_do_not_hold_it_up() {
 }
 
 #[test]
+fn whoever_has_sent_a_request_is_answered_however_new_its_connection_is() {
+    let mut server = server(AGES, AGES);
+    server.gate.open();
+    let running = server.take_running();
+    let mut clients: Vec<_> = (0..40).map(|number| ask(&server, "slow", number, "")).collect();
+    let drained = server.runtime().spawn(running.drain(false));
+    for (number, client) in clients.iter_mut().enumerate() {
+        expect_row(client, number);
+    }
+    assert!(server.block_on(drained).unwrap().is_complete);
+}
+
+#[test]
 fn a_request_that_is_half_sent_may_be_finished() {
     let mut server = server(Duration::ZERO, AGES);
     server.gate.open();

@@ -15,6 +15,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use samara_package::manifest::{parse_duration, parse_size};
 use samara_server::{Config, FunctionConfig, RepositoryControl, Telemetry, TlsFiles, Token};
 use serde::{Deserialize, Deserializer};
 
-use crate::args::{GrantArgs, LogFormat, PlaceArgs, Repository, ServeArgs};
+use crate::args::{GrantArgs, LogFormat, PlaceArgs, Repository, ServeArgs, parse_delay};
 use crate::error::Usage;
 
 /// Where a server listens that is not told where.
@@ -67,10 +68,10 @@ struct Tls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Limits {
-    concurrency: Option<usize>,
-    function_concurrency: Option<usize>,
+    concurrency: Option<NonZeroUsize>,
+    function_concurrency: Option<NonZeroUsize>,
     function_queue: Option<usize>,
-    connections: Option<usize>,
+    connections: Option<NonZeroUsize>,
     #[serde(deserialize_with = "size")]
     body: Option<u64>,
     #[serde(deserialize_with = "size")]
@@ -95,7 +96,7 @@ struct TelemetryFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct DrainFile {
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "delay")]
     delay: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     timeout: Option<Duration>,
@@ -106,7 +107,7 @@ struct DrainFile {
 struct FunctionFile {
     what: String,
     name: Option<String>,
-    concurrency: Option<usize>,
+    concurrency: Option<NonZeroUsize>,
     queue: Option<usize>,
     route: Option<String>,
     target: Option<String>,
@@ -240,7 +241,7 @@ impl FunctionFile {
         FunctionConfig {
             what,
             name: self.name.clone(),
-            concurrency: self.concurrency,
+            concurrency: self.concurrency.map(NonZeroUsize::get),
             queue: self.queue,
             route: self.route.clone(),
             options: options
@@ -308,15 +309,15 @@ fn tokens(path: &Path) -> Result<Vec<Token>> {
 
 fn limits(args: &ServeArgs, file: &Limits) -> samara_server::ServeLimits {
     let default = samara_server::ServeLimits::default();
+    let some = |asked: Option<NonZeroUsize>, default| asked.map_or(default, NonZeroUsize::get);
     samara_server::ServeLimits {
-        concurrency: file.concurrency.unwrap_or(default.concurrency),
-        function_concurrency: args
-            .load
-            .concurrency
-            .or(file.function_concurrency)
-            .unwrap_or(default.function_concurrency),
+        concurrency: some(file.concurrency, default.concurrency),
+        function_concurrency: some(
+            args.load.concurrency.or(file.function_concurrency),
+            default.function_concurrency,
+        ),
         function_queue: args.load.queue.or(file.function_queue).unwrap_or(default.function_queue),
-        connections: file.connections.unwrap_or(default.connections),
+        connections: some(file.connections, default.connections),
         body: args.load.max_body.or(file.body).unwrap_or(default.body),
         headers: file.headers.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default.headers),
         header_timeout: file.header_timeout.unwrap_or(default.header_timeout),
@@ -356,6 +357,11 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_delay(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -54,8 +54,13 @@ async fn serve(args: &ServeArgs, plan: Plan, parts: Parts, printer: &Printer) ->
     tell(&running, is_tls, printer);
     let told = loop {
         match signals.next().await {
-            Told::Reload => reload(args, &running, printer).await,
+            Told::Reload => {}
             told => break told,
+        }
+        // A load takes minutes at times; the old functions answer meanwhile.
+        tokio::select! {
+            () = reload(args, &running, printer) => {}
+            told = signals.stop() => break told,
         }
     };
     printer.step("Stopping", "finishing the requests that run; once more stops at once");
@@ -132,6 +137,8 @@ struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     hang_up: tokio::signal::unix::Signal,
 }
 
@@ -140,15 +147,28 @@ impl Signals {
     fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, hang_up: listen(SignalKind::hangup())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
     #[cfg(unix)]
     async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::Stop,
-            _ = tokio::signal::ctrl_c() => Told::Interrupt,
+            _ = self.interrupt.recv() => Told::Interrupt,
             _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits until it is told to end. To be told to reload is left for later.
+    #[cfg(unix)]
+    async fn stop(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Interrupt,
         }
     }
 
@@ -163,13 +183,8 @@ impl Signals {
         Told::Interrupt
     }
 
-    /// Waits until it is told to end.
+    #[cfg(not(unix))]
     async fn stop(&mut self) -> Told {
-        loop {
-            match self.next().await {
-                Told::Reload => {}
-                told => return told,
-            }
-        }
+        self.next().await
     }
 }
