@@ -50,8 +50,8 @@ fn http_functions_answer_behind_their_routes() {
 /// A second piece is only sent when the first one has come back.
 fn streams_both_ways(server: &Server, version: &str) {
     let mut command = curl().unwrap();
-    command.args(["--no-buffer", "--upload-file", "-", "--request", "POST", version]);
-    // curl would wait for leave first.
+    command.args(["--no-buffer", "--upload-file", ".", "--request", "POST", version]);
+    // curl would wait for leave first. `.` is standard input, read as it comes.
     command.args(["--header", "Expect:", &format!("{}/echo", server.url())]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
