@@ -51,8 +51,9 @@ fn http_functions_answer_behind_their_routes() {
 fn streams_both_ways(server: &Server, version: &str) {
     let mut command = curl().unwrap();
     command.args(["--no-buffer", "--upload-file", ".", "--request", "POST", version]);
-    // curl would wait for leave first. `.` is standard input, read as it comes.
-    command.args(["--header", "Expect:", &format!("{}/echo", server.url())]);
+    // `.` is standard input as it comes, which curl looks at again only when it
+    // tells of its progress. It would wait for leave first, too.
+    command.args(["--no-silent", "--header", "Expect:", &format!("{}/echo", server.url())]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut there, mut back) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
