@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use samara_engine::ModelUse;
-use samara_nn::{ANY_SIZE, BatchPolicy, Datatype, Signature, TensorSpec};
+use samara_nn::{ANY_SIZE, BatchPolicy, Datatype, NamedTensor, Signature, TensorSpec};
 
 use crate::app::Server;
 use crate::error::{Error, Result};
@@ -72,6 +72,13 @@ impl Served {
     pub(crate) fn batch(&self) -> Option<BatchPolicy> {
         let model = self.only_model().filter(|model| model.batch.merges() && model.can_merge())?;
         self.function.signature().is_some_and(has_rows).then_some(model.batch)
+    }
+
+    /// How many inferences a request is: each row is one where rows of requests
+    /// may be merged.
+    pub(crate) fn rows(&self, inputs: &[NamedTensor]) -> usize {
+        let rows = inputs.first().and_then(|(_, tensor)| tensor.shape().first().copied());
+        rows.filter(|&rows| rows != 1 && self.batch().is_some()).unwrap_or(1)
     }
 
     /// The model that is all of the function.

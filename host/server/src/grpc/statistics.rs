@@ -29,7 +29,7 @@ fn one(served: &Served) -> ModelStatistics {
         name: served.name.clone(),
         version: served.version.clone(),
         last_inference: counted.last_ms,
-        inference_count: counted.answered,
+        inference_count: counted.answered_rows,
         execution_count: counted.runs,
         inference_stats: Some(InferStatistics {
             success: duration(counted.answered, counted.answered_ns),

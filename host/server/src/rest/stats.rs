@@ -29,7 +29,7 @@ fn one(served: &Served) -> Value {
         "name": served.name,
         "version": served.version,
         "last_inference": counted.last_ms,
-        "inference_count": counted.answered,
+        "inference_count": counted.answered_rows,
         "execution_count": counted.runs,
         "inference_stats": {
             "success": sum(counted.answered, counted.answered_ns),
