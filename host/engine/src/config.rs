@@ -1,6 +1,6 @@
 //! The one `wasmtime::Config`: what samara's sandbox is.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::error::{Error, Result};
 
@@ -11,9 +11,11 @@ const WASM_STACK: usize = 1 << 20;
 /// A fibre's stack: the guest's and what host functions need on top of it.
 const FIBRE_STACK: usize = WASM_STACK + (1 << 20);
 
-/// Linear memory of an instance that stays mapped when its slot is freed, so
-/// that the next call writes to warm pages.
-const KEEP_RESIDENT: usize = 128 << 10;
+/// Pages that an instance wrote to and that stay mapped when its slot is freed,
+/// reset by hand, so that the next call writes to warm ones. Where the kernel
+/// cannot say which those are (Linux before 6.7), so many bytes from the start
+/// of a memory.
+const KEEP_RESIDENT: usize = 256 << 10;
 
 /// Builds the engine, with room for `instances` sandboxes at a time.
 pub(crate) fn engine(instances: u32) -> Result<Engine> {
@@ -44,6 +46,7 @@ fn pooling(instances: u32) -> PoolingAllocationConfig {
         .max_core_instances_per_component(64)
         .max_memories_per_component(16)
         .max_tables_per_component(32)
+        .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(16 << 10)
         .table_elements(TABLE_ELEMENTS);

@@ -15,12 +15,18 @@ const RUNS_TO_TRUST: usize = 3;
 /// takes long.
 const MERGED_PER_MEASURE: usize = 64;
 
+/// Short runs that must lie between two long ones for trust to survive: on a busy
+/// machine, a run is now and then interrupted by other threads.
+const SHORT_BETWEEN_LONG: usize = 32;
+
 /// The pace of one model. Trust holds only for inputs no larger than those that
-/// were measured, and a single long run ends it.
+/// were measured, and two long runs close to each other end it.
 #[derive(Default)]
 pub(crate) struct Pace {
     short_runs: AtomicUsize,
     largest_short_input: AtomicU64,
+    /// Short runs since the last long one, while trusted.
+    since_long: AtomicUsize,
     /// Whether the last call that ran alone took longer than a hop.
     long: AtomicBool,
     merged_runs: AtomicUsize,
@@ -41,12 +47,17 @@ impl Pace {
     /// A call that ran alone.
     pub(crate) fn record(&self, input_bytes: u64, compute: Duration) {
         if compute > SHORT {
+            let is_trusted = self.is_short(input_bytes);
+            if self.since_long.swap(0, Ordering::Relaxed) >= SHORT_BETWEEN_LONG && is_trusted {
+                return;
+            }
             self.long.store(true, Ordering::Relaxed);
             self.merged_runs.store(0, Ordering::Relaxed);
             self.short_runs.store(0, Ordering::Relaxed);
             self.largest_short_input.store(0, Ordering::Relaxed);
             return;
         }
+        self.since_long.fetch_add(1, Ordering::Relaxed);
         if self.is_short(input_bytes) {
             return;
         }
@@ -69,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trust_is_earned_bounded_by_size_and_lost_at_once() {
+    fn trust_is_earned_bounded_by_size_and_lost_to_a_long_run() {
         let pace = Pace::default();
         let short = Duration::from_micros(5);
         for _ in 0..RUNS_TO_TRUST {
@@ -80,6 +91,20 @@ mod tests {
         assert!(!pace.is_short(65), "a larger input was never measured");
         pace.record(64, Duration::from_millis(1));
         assert!(!pace.is_short(64));
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_costs_no_trust() {
+        let pace = Pace::default();
+        let (short, long) = (Duration::from_micros(5), Duration::from_millis(4));
+        for _ in 0..SHORT_BETWEEN_LONG {
+            pace.record(64, short);
+        }
+        pace.record(64, long);
+        assert!(pace.is_short(64));
+        pace.record(64, short);
+        pace.record(64, long);
+        assert!(!pace.is_short(64), "two of them are no accident");
     }
 
     #[test]

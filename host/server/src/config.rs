@@ -88,6 +88,9 @@ pub struct ServeLimits {
     pub header_timeout: Duration,
     /// For the body of a request to arrive.
     pub body_timeout: Duration,
+    /// For a client to take more of its answer. One that takes nothing for so
+    /// long is cut off.
+    pub write_timeout: Duration,
     /// The longest deadline that a client may ask for.
     pub deadline: Duration,
 }
@@ -103,6 +106,7 @@ impl Default for ServeLimits {
             headers: 64 << 10,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             deadline: Duration::from_secs(300),
         }
     }

@@ -1,7 +1,9 @@
 //! What every protocol says of the server and of a function.
 
+use std::sync::Arc;
+
 use samara_engine::ModelUse;
-use samara_nn::{ANY_SIZE, BatchPolicy, Datatype, Signature, TensorSpec};
+use samara_nn::{ANY_SIZE, BatchPolicy, Datatype, NamedTensor, Signature, TensorSpec};
 
 use crate::app::Server;
 use crate::error::{Error, Result};
@@ -21,6 +23,20 @@ impl Server {
         let entry = table.ready().find(|(known, _)| *known == name);
         let versions = entry.map(|(_, entry)| entry.versions.iter().map(|served| served.version.clone()));
         versions.map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// One version, all versions of a name, or everything that answers now.
+    ///
+    /// # Errors
+    /// A name or version that is not served.
+    pub(crate) fn asked(&self, name: Option<&str>, version: Option<&str>) -> Result<Vec<Arc<Served>>> {
+        let table = self.functions.table();
+        let Some(name) = name else {
+            return Ok(table.ready().flat_map(|(_, entry)| entry.versions.clone()).collect());
+        };
+        let found = self.functions.find(name, version)?;
+        let entry = table.ready().find(|(known, _)| *known == name).filter(|_| version.is_none());
+        Ok(entry.map_or_else(|| vec![found], |(_, entry)| entry.versions.clone()))
     }
 }
 
@@ -42,11 +58,27 @@ impl Served {
         if engines.is_empty() { "wasm".to_owned() } else { engines.join(",") }
     }
 
+    /// Bytes of the weights of its models, which other functions may share, by
+    /// the kind of memory; kinds of which it has none are left out.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let footprints = self.function.models().values().map(|model| model.footprint());
+        let (host, device) = footprints
+            .fold((0, 0), |(host, device), footprint| (host + footprint.host, device + footprint.device));
+        [("CPU", host), ("GPU", device)].into_iter().filter(|(_, bytes)| *bytes > 0)
+    }
+
     /// How requests are merged into runs; `None` where they are not, and where
     /// axis 0 is not one of rows.
     pub(crate) fn batch(&self) -> Option<BatchPolicy> {
         let model = self.only_model().filter(|model| model.batch.merges() && model.can_merge())?;
         self.function.signature().is_some_and(has_rows).then_some(model.batch)
+    }
+
+    /// How many inferences a request is: each row is one where rows of requests
+    /// may be merged.
+    pub(crate) fn rows(&self, inputs: &[NamedTensor]) -> usize {
+        let rows = inputs.first().and_then(|(_, tensor)| tensor.shape().first().copied());
+        rows.filter(|&rows| rows != 1 && self.batch().is_some()).unwrap_or(1)
     }
 
     /// The model that is all of the function.

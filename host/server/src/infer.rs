@@ -60,6 +60,7 @@ impl Server {
         served.signature()?;
         let deadline = self.deadline(context, timeout);
         let _turn = served.gate.enter(context.received, deadline).await?;
+        watch.set_rows(served.rows(&inputs));
         let options = watch.admitted(deadline);
         let outcome = served.function.infer(inputs, options).await?;
         Ok(Answer {

@@ -174,7 +174,7 @@ mod tests {
 
     fn ended(milliseconds: u64) -> Ended {
         let total = Duration::from_millis(milliseconds);
-        Ended { protocol: Protocol::Rest, total, admission: Some(Duration::ZERO), at_ms: 0 }
+        Ended { protocol: Protocol::Rest, total, admission: Some(Duration::ZERO), at_ms: 0, rows: 1 }
     }
 
     fn told(meters: &FunctionMeters, now: u64) -> Value {

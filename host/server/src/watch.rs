@@ -23,6 +23,7 @@ pub(crate) struct Watch {
     served: Arc<Served>,
     context: RequestContext,
     method: Option<Method>,
+    rows: u64,
     /// When its call started.
     admitted: Option<Instant>,
     trace: Option<Traced>,
@@ -48,6 +49,7 @@ impl Watch {
             served: Arc::clone(served),
             context: context.clone(),
             method: None,
+            rows: 1,
             admitted: None,
             trace: server.tracer.as_ref().and_then(traced),
             is_over: false,
@@ -57,6 +59,11 @@ impl Watch {
     /// The method of a request for an HTTP function.
     pub(crate) fn set_method(&mut self, method: Method) {
         self.method = Some(method);
+    }
+
+    /// The rows that a request asks about, where it is not one.
+    pub(crate) fn set_rows(&mut self, rows: usize) {
+        self.rows = rows as u64;
     }
 
     /// The request has its turn; its call starts now, and this is how it is to
@@ -87,6 +94,7 @@ impl Watch {
             total: since(now),
             admission: self.admitted.map(since),
             at_ms: self.metrics.at_ms(now),
+            rows: self.rows,
         };
         match outcome {
             Ok(report) => self.served.meters.answered(ended, report),

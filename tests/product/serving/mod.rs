@@ -2,6 +2,7 @@
 //! over real connections by programs that nobody here wrote.
 
 mod clients;
+mod guide;
 mod http_functions;
 mod security;
 mod telemetry;

@@ -57,7 +57,7 @@ fn logs_and_traces_tell_of_each_request() {
     let holds = |part: &[u8]| bodies.iter().any(|body| body.windows(part.len()).any(|found| found == part));
     assert!(holds(&trace), "the client's trace goes on");
     for words in
-        ["POST /v2/models/{name}/infer", "admission", "compute iris", "guest log", "model-1", "guest-2"]
+        ["POST /v2/models/{name}/infer", "admission", "compute iris", "function log", "model-1", "guest-2"]
     {
         assert!(holds(words.as_bytes()), "`{words}` was not sent in {} requests", bodies.len());
     }

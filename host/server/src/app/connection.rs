@@ -7,14 +7,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::server::TlsStream;
 
+use super::patient::Patient;
+use super::streams::{Activity, Paced, Streams};
 use super::{Phase, Server};
 use crate::router;
 
@@ -81,14 +83,11 @@ fn waiting_in(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
 /// left to tell.
 async fn serve(server: &Arc<Server>, stream: TcpStream, stopped: Stopped) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let tls = server.tls.load_full();
-    let Some(acceptor) = tls.as_ref() else {
-        let is_http2 = begun(server, &stopped, speaks_http2(&stream)).await?;
-        return talk(server, stream, is_http2, stopped).await;
-    };
-    let stream = begun(server, &stopped, acceptor.accept(stream)).await?;
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    talk(server, stream, is_http2, stopped).await
+    let stream = Patient::new(stream, server.config().limits.write_timeout);
+    match begun(server, &stopped, open(server, stream)).await? {
+        Opened::Plain(stream, is_http2) => talk(server, stream, is_http2, stopped).await,
+        Opened::Tls(stream, is_http2) => talk(server, *stream, is_http2, stopped).await,
+    }
 }
 
 /// Waits for the beginning of a connection: for so long as a client may take
@@ -111,70 +110,97 @@ async fn begun<T>(
     }
 }
 
-/// Looks at the first bytes without taking them: the preface of HTTP/2 begins
-/// with a method that HTTP/1.1 does not have.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI ";
-    const AGAIN: Duration = Duration::from_millis(1);
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let length = stream.peek(&mut first).await?;
-        if length == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first[..length] != PREFACE[..length] {
-            return Ok(false);
-        }
-        if length == PREFACE.len() {
-            return Ok(true);
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
+/// A connection of which is known whether it speaks HTTP/2.
+enum Opened {
+    Plain(Patient<TcpStream>, bool),
+    Tls(Box<TlsStream<Patient<TcpStream>>>, bool),
 }
 
-async fn talk<S>(server: &Arc<Server>, stream: S, is_http2: bool, mut stopped: Stopped) -> io::Result<()>
+/// Learns the protocol: from TLS, or from the first bytes, for the preface of
+/// HTTP/2 begins with a method that HTTP/1.1 does not have.
+async fn open(server: &Server, mut stream: Patient<TcpStream>) -> io::Result<Opened> {
+    let tls = server.tls.load_full();
+    let Some(acceptor) = tls.as_ref() else {
+        let is_http2 = stream.begins_with(b"PRI ").await?;
+        return Ok(Opened::Plain(stream, is_http2));
+    };
+    let stream = acceptor.accept(stream).await?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Opened::Tls(Box::new(stream), is_http2))
+}
+
+async fn talk<S>(server: &Arc<Server>, stream: S, is_http2: bool, stopped: Stopped) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match is_http2 {
+        true => talk_http2(server, TokioIo::new(stream), stopped).await,
+        false => talk_http1(server, TokioIo::new(stream), stopped).await,
+    }
+    .map_err(io::Error::other)
+}
+
+/// HTTP/1.1. Between two requests, its library waits as long as for the headers
+/// of one.
+async fn talk_http1<S>(server: &Arc<Server>, stream: TokioIo<S>, mut stopped: Stopped) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = server.config().limits.clone();
-    let service = service_fn(|request: http::Request<Incoming>| {
+    let service = service_fn(|request| {
         let server = Arc::clone(server);
         async move { Ok::<_, Infallible>(router::answer(server, request).await) }
     });
-    let stream = TokioIo::new(stream);
-    // The two connections are of different types with the same two methods.
-    macro_rules! run {
-        ($connection:expr) => {{
-            let mut connection = pin!($connection);
-            tokio::select! {
-                // First, so that a request that is there already is seen.
-                biased;
-                ended = connection.as_mut() => ended,
-                () = closing(&mut stopped) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }};
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.headers.max(LEAST_BUFFER))
+        .pipeline_flush(true);
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    tokio::select! {
+        // First, so that a request that is there already is seen.
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = closing(&mut stopped) => connection.as_mut().graceful_shutdown(),
     }
-    let ended = if is_http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
-            .max_concurrent_streams(STREAMS)
-            .keep_alive_interval(limits.header_timeout);
-        run!(builder.serve_connection(stream, service))
-    } else {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.headers.max(LEAST_BUFFER))
-            .pipeline_flush(true);
-        run!(builder.serve_connection(stream, service))
-    };
-    ended.map_err(io::Error::other)
+    connection.await
+}
+
+async fn talk_http2<S>(server: &Arc<Server>, stream: TokioIo<S>, mut stopped: Stopped) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = server.config().limits.clone();
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|request| {
+        let (server, open) = (Arc::clone(server), activity.begin());
+        async move {
+            let response = router::answer(server, request).await;
+            Ok::<_, Infallible>(response.map(|body| Paced::new(body, open)))
+        }
+    });
+    let mut builder = http2::Builder::new(Streams::new(limits.write_timeout));
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.write_timeout);
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    tokio::select! {
+        // First, so that a request that is there already is seen.
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = closing(&mut stopped) => {}
+        () = activity.idle(limits.header_timeout) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // The client may have asked for one more before it heard of the end.
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = activity.idle(limits.header_timeout) => Ok(()),
+    }
 }
 
 async fn closing(stopped: &mut Stopped) {

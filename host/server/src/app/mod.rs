@@ -2,6 +2,8 @@
 //! somebody else bound, reloaded, and drained.
 
 mod connection;
+mod patient;
+mod streams;
 mod tls;
 
 use std::net::SocketAddr;

@@ -1,7 +1,5 @@
 //! What was counted and timed, as the statistics extension tells it.
 
-use std::sync::Arc;
-
 use super::proto::{
     InferStatistics, MemoryUsage, ModelStatistics, ModelStatisticsResponse, StatisticDuration,
 };
@@ -14,27 +12,24 @@ use crate::functions::Served;
 /// # Errors
 /// A name or version that is not served.
 pub(super) fn of(server: &Server, name: &str, version: &str) -> Result<ModelStatisticsResponse> {
-    let model_stats = if !name.is_empty() && !version.is_empty() {
-        vec![one(&*server.functions.find(name, Some(version))?)]
-    } else {
-        if !name.is_empty() {
-            server.functions.find(name, None)?;
-        }
-        let table = server.functions.table();
-        let entries = table.ready().filter(|(ready, _)| name.is_empty() || *ready == name);
-        entries.flat_map(|(_, entry)| &entry.versions).map(|served: &Arc<Served>| one(served)).collect()
-    };
+    let asked = server.asked(
+        Some(name).filter(|name| !name.is_empty()),
+        Some(version).filter(|version| !version.is_empty()),
+    )?;
+    let model_stats = asked.iter().map(|served| one(served)).collect();
     Ok(ModelStatisticsResponse { model_stats })
 }
 
 fn one(served: &Served) -> ModelStatistics {
     let counted = served.meters.statistics();
+    let memory =
+        served.memory().map(|(kind, byte_size)| MemoryUsage { r#type: kind.to_owned(), id: 0, byte_size });
     let duration = |count, ns| Some(StatisticDuration { count, ns });
     ModelStatistics {
         name: served.name.clone(),
         version: served.version.clone(),
         last_inference: counted.last_ms,
-        inference_count: counted.answered,
+        inference_count: counted.answered_rows,
         execution_count: counted.runs,
         inference_stats: Some(InferStatistics {
             success: duration(counted.answered, counted.answered_ns),
@@ -43,15 +38,7 @@ fn one(served: &Served) -> ModelStatistics {
             compute_infer: duration(counted.runs, counted.runs_computed_ns),
             ..InferStatistics::default()
         }),
-        memory_usage: memory(served),
+        memory_usage: memory.collect(),
         ..ModelStatistics::default()
     }
-}
-
-fn memory(served: &Served) -> Vec<MemoryUsage> {
-    let footprints = served.function.models().values().map(|model| model.footprint());
-    let (host, device) = footprints
-        .fold((0, 0), |(host, device), footprint| (host + footprint.host, device + footprint.device));
-    let kinds = [("CPU", host), ("GPU", device)].into_iter().filter(|(_, bytes)| *bytes > 0);
-    kinds.map(|(kind, byte_size)| MemoryUsage { r#type: kind.to_owned(), id: 0, byte_size }).collect()
 }

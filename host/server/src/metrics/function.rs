@@ -41,6 +41,7 @@ pub(super) struct Shard {
     pub(super) errors: ByKind,
     pub(super) failed_ns: Counter,
     pub(super) answered_ns: Counter,
+    pub(super) answered_rows: Counter,
     /// Of requests that were not refused for lack of room.
     pub(super) total: Histogram<FINE>,
     pub(super) admission: Histogram<COARSE>,
@@ -73,6 +74,8 @@ pub(super) struct ModelShard {
 pub(crate) struct Statistics {
     pub(crate) answered: u64,
     pub(crate) answered_ns: u64,
+    /// Inferences in requests that were answered: rows, where requests have some.
+    pub(crate) answered_rows: u64,
     pub(crate) failed: u64,
     pub(crate) failed_ns: u64,
     /// From the head of a request to the start of its call.
@@ -94,6 +97,8 @@ pub(crate) struct Ended {
     /// Until its call started; `None` where it never did.
     pub(crate) admission: Option<Duration>,
     pub(crate) at_ms: u64,
+    /// Inferences in it.
+    pub(crate) rows: u64,
 }
 
 impl Default for ByKind {
@@ -116,6 +121,7 @@ impl FunctionMeters {
         let shard = self.shards.mine();
         shard.answered[ended.protocol as usize].add(1);
         shard.answered_ns.add(nanoseconds(ended.total));
+        shard.answered_rows.add(ended.rows);
         shard.total.time(ended.total);
         self.admitted(shard, ended);
         self.called(shard, report);
@@ -213,6 +219,7 @@ impl FunctionMeters {
         Statistics {
             answered,
             answered_ns: self.shards.sum(|shard| &shard.answered_ns),
+            answered_rows: self.shards.sum(|shard| &shard.answered_rows),
             failed,
             failed_ns: self.shards.sum(|shard| &shard.failed_ns),
             queued: admission.count(),

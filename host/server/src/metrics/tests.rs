@@ -14,7 +14,7 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 
 fn ended(total: Duration, admission: Option<Duration>) -> Ended {
-    Ended { protocol: Protocol::Rest, total, admission, at_ms: 7 }
+    Ended { protocol: Protocol::Rest, total, admission, at_ms: 7, rows: 1 }
 }
 
 fn report() -> CallReport {

@@ -8,6 +8,7 @@ mod common;
 mod binary;
 mod bodies;
 mod classes;
+mod contract;
 mod describe;
 mod health;
 mod infer;

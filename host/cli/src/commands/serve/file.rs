@@ -81,6 +81,8 @@ struct Limits {
     #[serde(deserialize_with = "duration")]
     body_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
+    write_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
     deadline: Option<Duration>,
 }
 
@@ -320,6 +322,7 @@ fn limits(args: &ServeArgs, file: &Limits) -> samara_server::ServeLimits {
         headers: file.headers.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default.headers),
         header_timeout: file.header_timeout.unwrap_or(default.header_timeout),
         body_timeout: file.body_timeout.unwrap_or(default.body_timeout),
+        write_timeout: file.write_timeout.unwrap_or(default.write_timeout),
         deadline: file.deadline.unwrap_or(default.deadline),
     }
 }

@@ -1,0 +1,8 @@
+//! The message of a gRPC request for inference.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    samara_server::fuzzing::grpc_infer_request(bytes);
+});
