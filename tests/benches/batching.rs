@@ -1,5 +1,6 @@
 //! Callers at a time of one small model: their calls merged, and each by
-//! itself, in turn on the same compute threads.
+//! itself, in turn on the same compute threads. What merging gains depends on
+//! what a further row costs a model, so there are three.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,10 @@ use tokio::runtime::Runtime;
 use crate::function::request;
 use crate::stats::{median, show};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
+
+/// Numbers in a row of input.
+const ROW: usize = 512;
 
 /// How long the callers of a round go on.
 const ROUND: Duration = Duration::from_millis(400);
@@ -21,12 +25,9 @@ const MERGED: BatchPolicy = BatchPolicy::AUTOMATIC;
 
 pub(crate) fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    println!("calls of one row, {ROUNDS} rounds of {} ms", ROUND.as_millis());
     println!(
-        "calls of one row to a model of 1.6 million weights, {ROUNDS} rounds of {} ms",
-        ROUND.as_millis()
-    );
-    println!(
-        "| engine, callers | calls/s merged | alone | ratio | p99 merged | alone | ratio | calls in a run |"
+        "| model, engine, callers | calls/s merged | alone | ratio | p99 merged | alone | ratio | calls in a run |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for engine in ["tract", "onnxruntime"] {
@@ -41,16 +42,28 @@ pub(crate) fn run() -> Result<()> {
             ..samara_backends::RegistryOptions::default()
         };
         let pool = Pool::new(samara_backends::registry(&options), compute);
-        let source = request(ready::perceptron()).source;
-        let model = pool.acquire(&source, &Choice::Named(engine.to_owned()), &LoadOptions::default())?;
-        // Measures the model, and checks the merged runs of an engine that proves nothing.
-        round(&runtime, &model, 4, MERGED)?;
-        for callers in [1, 8, 16] {
-            measure(&runtime, &model, callers)?;
+        for (name, sizes) in models() {
+            let source = request(ready::layers(&sizes)).source;
+            let choice = Choice::Named(engine.to_owned());
+            let model = pool.acquire(&source, &choice, &LoadOptions::default())?;
+            // Measures the model, and checks the merged runs of an engine that proves nothing.
+            round(&runtime, &model, 4, MERGED)?;
+            for callers in [1, 8, 32] {
+                measure(&runtime, name, &model, callers)?;
+            }
         }
     }
     println!();
     Ok(())
+}
+
+/// Fully connected models: their names and the sizes of their layers.
+fn models() -> [(&'static str, Vec<usize>); 3] {
+    [
+        ("2 layers of 1024", vec![ROW, 1024, 1024, 10]),
+        ("32 layers of 128", [vec![ROW], vec![128; 32], vec![10]].concat()),
+        ("2 layers of 4096, 76 MB", vec![ROW, 4096, 4096, 10]),
+    ]
 }
 
 /// What the callers of some rounds saw.
@@ -62,7 +75,7 @@ struct Seen {
     runs: u64,
 }
 
-fn measure(runtime: &Runtime, model: &Arc<ResidentModel>, callers: usize) -> Result<()> {
+fn measure(runtime: &Runtime, name: &str, model: &Arc<ResidentModel>, callers: usize) -> Result<()> {
     let (mut merged, mut alone) = (Seen::default(), Seen::default());
     for number in 0..ROUNDS {
         let mut ways = [(MERGED, &mut merged), (BatchPolicy::OFF, &mut alone)];
@@ -82,7 +95,7 @@ fn measure(runtime: &Runtime, model: &Arc<ResidentModel>, callers: usize) -> Res
     let (fast, slow) = (middle(merged.per_second), middle(alone.per_second));
     let (p99, p99_alone) = (median(merged.p99), median(alone.p99));
     println!(
-        "| {}, {callers} | {fast:.0} | {slow:.0} | {:.2} | {} | {} | {:.2} | {:.1} |",
+        "| {name}, {}, {callers} | {fast:.0} | {slow:.0} | {:.2} | {} | {} | {:.2} | {:.1} |",
         model.backend(),
         fast / slow,
         show(p99),
@@ -109,7 +122,7 @@ fn round(
     let caller = |number: usize| {
         let model = Arc::clone(model);
         async move {
-            let input = Tensor::from_vec([1, 512], vec![number as f32 / callers as f32; 512])?;
+            let input = Tensor::from_vec([1, ROW], vec![number as f32 / callers as f32; ROW])?;
             let mut times = Vec::new();
             while Instant::now() < end {
                 let started = Instant::now();

@@ -76,8 +76,14 @@ pub fn matmul(width: usize) -> Vec<u8> {
 /// Probabilities of ten classes for rows of 512 numbers, by two hidden layers of
 /// 1024: small, and yet far from free.
 pub fn perceptron() -> Vec<u8> {
-    let sizes = [512usize, 1024, 1024, 10];
-    let mut model = Model::new().input("x", FP32, &["batch", "512"]);
+    layers(&[512, 1024, 1024, 10])
+}
+
+/// Probabilities for rows of `sizes[0]` numbers, by fully connected layers of the
+/// other sizes with seeded weights.
+pub fn layers(sizes: &[usize]) -> Vec<u8> {
+    let (first, last_size) = (sizes[0].to_string(), sizes[sizes.len() - 1].to_string());
+    let mut model = Model::new().input("x", FP32, &["batch", &first]);
     let mut random = crate::Random::new(512);
     let mut last = "x".to_owned();
     for (layer, size) in sizes.windows(2).enumerate() {
@@ -101,7 +107,7 @@ pub fn perceptron() -> Vec<u8> {
     }
     model
         .node_with("Softmax", &[&last], &["y"], &[("axis", Attribute::Int(1))])
-        .output("y", FP32, &["batch", "10"])
+        .output("y", FP32, &["batch", &last_size])
         .bytes()
 }
 
