@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use samara_nn::{ModelSource, Result};
 use tract_onnx::prelude::TypedRunnableModel;
+use tract_onnx::tract_hir::internal::SessionId;
+use tract_onnx::tract_hir::tract_core::ops::matmul::optimized::OptMatMul;
 
 use super::sizes::Sizes;
 use super::{NAME, prepare};
@@ -13,6 +15,24 @@ use crate::stack::on_large_stack;
 pub(super) struct Plan {
     pub runnable: Arc<TypedRunnableModel>,
     pub sizes: Sizes,
+    /// The first product of matrices. All of them share what they keep for a
+    /// session.
+    keeper: Option<usize>,
+}
+
+impl Plan {
+    pub(super) fn new(runnable: Arc<TypedRunnableModel>, sizes: Sizes) -> Self {
+        let keeper = runnable.model().nodes().iter().position(|node| node.op_is::<OptMatMul>());
+        Self { runnable, sizes, keeper }
+    }
+
+    /// Gives back what a session keeps on this thread. The engine does so only on
+    /// the thread that ends the session, and ours run on any.
+    pub(super) fn leave_thread(&self, session: SessionId) {
+        if let Some(keeper) = self.keeper {
+            self.runnable.model().node(keeper).op.drop_session(session, keeper);
+        }
+    }
 }
 
 /// The plans of one model.

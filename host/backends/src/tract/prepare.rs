@@ -244,7 +244,7 @@ fn plan(mut typed: TypedModel, name: &Arc<str>, threads: usize, tensor_limit: u6
     typed.optimize()?;
     let sizes = Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
     let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };
-    Ok(Plan { runnable: TypedRunnableModel::new_with_options(typed, &options)?, sizes })
+    Ok(Plan::new(TypedRunnableModel::new_with_options(typed, &options)?, sizes))
 }
 
 /// The threads of all models that were loaded for the same number of them.

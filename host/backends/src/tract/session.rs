@@ -1,5 +1,6 @@
 //! One thread's right to run a tract model.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -112,17 +113,22 @@ impl Ready {
     ) -> TractResult<TVec<TValue>> {
         let unchecked = self.checked.as_ref() != Some(&shapes);
         let plan = Arc::clone(&self.plan);
+        let session = Cell::new(None);
         let step = |context: &EvalContext<'_>,
                     state: Option<&mut (dyn OpState + 'static)>,
                     node: &TypedNode,
                     inputs: TVec<TValue>|
          -> TractResult<TVec<TValue>> {
+            session.set(Some(context.session));
             go_on(started).map_err(TractError::from)?;
             plan.sizes.check(node, context.symbols, &inputs, unchecked)?;
             eval(context, state, node, inputs)
         };
-        let outputs = self.state.run_plan_with_eval(inputs, step)?;
-        self.checked = Some(shapes);
-        Ok(outputs)
+        let outputs = self.state.run_plan_with_eval(inputs, step);
+        if let Some(session) = session.get() {
+            plan.leave_thread(session);
+        }
+        self.checked = Some(shapes).filter(|_| outputs.is_ok());
+        outputs
     }
 }
