@@ -89,6 +89,7 @@ fn the_statistics_of_the_protocol_are_there() {
     let expected = Statistics {
         answered: 1,
         answered_ns: 12_000_000,
+        answered_rows: 1,
         failed: 2,
         failed_ns: 21_000_000,
         queued: 2,

@@ -63,7 +63,7 @@ fn lengths_that_contradict_are_refused() {
         assert_eq!(status(&said), Some(400), "{lengths}: {said}");
         assert_eq!(said.matches("HTTP/1.1").count(), 1, "{lengths}: {said}");
     }
-    let old = format!("POST /v2/models/wait/infer HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let old = "POST /v2/models/wait/infer HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned();
     assert_eq!(status(&says_to(&server, old.as_bytes())), Some(400));
     is_as_new(&server);
 }

@@ -14,6 +14,9 @@
 //! allow-http = ["api.example.com"]
 //! ```
 
+#[cfg(test)]
+mod documented;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
