@@ -1,6 +1,7 @@
 //! The body of a response, and how the body of a request is read.
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -117,6 +118,19 @@ where
     let _ = read(body, MOST, PATIENCE).await;
 }
 
+/// Why a body ended early: it was framed wrongly, or its client is gone.
+fn broken(error: BoxError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if let Some(ErrorKind::InvalidInput | ErrorKind::InvalidData) = io {
+            return Error::Malformed(format!("the body of the request is not framed as HTTP says: {error}"));
+        }
+        cause = error.source();
+    }
+    Error::ClientGone
+}
+
 async fn collect<B>(body: B, limit: u64) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes>,
@@ -132,7 +146,7 @@ where
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::ClientGone)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| broken(error.into()))?.into_data() else { continue };
         if (first.len() + all.len() + data.len()) as u64 > limit {
             return Err(too_large());
         }

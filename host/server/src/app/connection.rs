@@ -155,8 +155,7 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.headers.max(LEAST_BUFFER))
-        .pipeline_flush(true);
+        .max_buf_size(limits.headers.max(LEAST_BUFFER));
     let mut connection = pin!(builder.serve_connection(stream, service));
     tokio::select! {
         // First, so that a request that is there already is seen.

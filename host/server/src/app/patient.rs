@@ -1,6 +1,6 @@
 //! A stream whose other end has to take what is written to it: one that takes
 //! nothing for too long is an error. Whoever waits for the stream then stops,
-//! and what it held comes back.
+//! and what it held comes back. Its end lets the other one hear the last words.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,6 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+/// How long, and for how many bytes, a stream that was ended is still read. The
+/// system resets a connection that is closed with something unread, and the
+/// other end may then never see why its request was refused.
+const LINGER: (Duration, usize) = (Duration::from_millis(500), 4 << 20);
 
 /// A stream with bounds, and with a look ahead.
 pub(super) struct Patient<S> {
@@ -19,11 +24,15 @@ pub(super) struct Patient<S> {
     given: Duration,
     /// Runs while the other end takes nothing.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Runs once the stream was ended.
+    linger: Option<Pin<Box<Sleep>>>,
+    /// Bytes read since then.
+    discarded: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
     pub(super) fn new(stream: S, given: Duration) -> Self {
-        Self { stream, ahead: Vec::new(), given, patience: None }
+        Self { stream, ahead: Vec::new(), given, patience: None, linger: None, discarded: 0 }
     }
 
     /// Whether the stream begins with these bytes, however slowly they come.
@@ -39,6 +48,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
             }
         }
         Ok(self.ahead.starts_with(bytes))
+    }
+
+    /// Reads what the other end still says, until it has heard the end too.
+    fn poll_last_words(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(linger) = self.linger.as_mut() else { return Poll::Ready(()) };
+        let mut bytes = [0; 4096];
+        while self.discarded < LINGER.1 {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return linger.as_mut().poll(context),
+            }
+        }
+        Poll::Ready(())
     }
 
     /// What came of a write, or an error where it waits for too long.
@@ -103,7 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            this.linger = Some(Box::pin(tokio::time::sleep(LINGER.0)));
+        }
+        this.poll_last_words(context).map(Ok)
     }
 }
 
@@ -133,6 +162,18 @@ mod tests {
         let (client, server) = tokio::io::duplex(1);
         drop(client);
         assert!(Patient::new(server, GIVEN).begins_with(b"PRI ").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_still_comes_after_the_end_is_read() {
+        let (mut client, server) = tokio::io::duplex(1);
+        let mut server = Patient::new(server, GIVEN);
+        let (ended, sent) = tokio::join!(server.shutdown(), async {
+            client.write_all(b"much that nobody wants").await?;
+            client.shutdown().await
+        });
+        ended.unwrap();
+        sent.unwrap();
     }
 
     #[tokio::test]

@@ -39,7 +39,10 @@ fn no_path_leads_out_of_the_server() {
         &long,
         &deep,
     ] {
-        let said = says_to(&server, format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+        let said = says_to(
+            &server,
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+        );
         let status = status(&said);
         assert!(matches!(status, Some(400 | 404 | 405)), "{path:.80}: {said:.300}");
         assert!(said.contains(r#"{"error":"#), "{path:.80}: {said:.300}");
@@ -52,7 +55,10 @@ fn methods_that_nobody_knows_are_refused() {
     let server = server(|_| {});
     for method in ["TRACE", "DELETE", "PROPFIND", "get", "X"] {
         for path in ["/", "/v2", "/v2/models/wait/infer", "/metrics", "/api/live", "/none"] {
-            let said = says_to(&server, format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
+            let said = says_to(
+                &server,
+                format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+            );
             assert!(matches!(status(&said), Some(404 | 405)), "{method} {path}: {said}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use samara_server::Drained;
 
-use crate::frames::{Connection, GOAWAY, PREFACE, SETTINGS, frame};
+use crate::frames::{Connection, GOAWAY, PREFACE, frame};
 use crate::{GOOD, SHORT, connect, is_as_new, rest, server, status, sum, wait_for};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -199,10 +199,12 @@ fn connections_without_a_request_do_not_hold_up_the_end() {
     assert_eq!(other.answer(1).unwrap().0, 200);
     wait_for(&server, "samara_connections", 5);
     let running = server.take_running();
+    // It hears that no more requests are taken, and agrees.
+    let hearing = std::thread::spawn(move || other.end());
     assert_eq!(server.block_on(running.drain(false)), Drained { is_complete: true });
+    assert_eq!(hearing.join().unwrap(), Some(0));
     assert!(idle.is_closed());
     for stream in [&mut silent, &mut begun] {
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
     }
-    let _ = SETTINGS;
 }
