@@ -1,6 +1,5 @@
 //! A session runs on many threads and ends on any: none of them keeps anything
 //! of it. A test program of its own: it counts what the whole process holds.
-#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
