@@ -1,6 +1,12 @@
 //! The decoders of what comes from outside, for the fuzzer: whatever the bytes,
 //! they answer or refuse.
 
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use crate::context::{Protocol, RequestContext};
+use crate::json::{Inputs, parse_request, parse_tensors};
+use crate::trace::Traceparent;
+
 /// A request of REST for inference, of which so many bytes are JSON, or all.
 pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
     crate::rest::fuzz_infer_request(json_length, body);
@@ -9,4 +15,145 @@ pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
 /// A message `ModelInferRequest` of gRPC, and what it holds as an answer.
 pub fn grpc_infer_request(bytes: &[u8]) {
     crate::grpc::fuzz_infer_request(bytes);
+}
+
+/// Tensors as JSON. What was read comes back the same when it is written and
+/// read again.
+///
+/// # Panics
+/// Where it does not.
+pub fn tensor_json(text: &str) {
+    let _ = parse_tensors(text);
+    let Ok(request) = parse_request(text) else { return };
+    // Bytes that are no text and numbers that are none have no form in JSON.
+    let Ok(written) = serde_json::to_string(&Inputs { inputs: &request.inputs }) else { return };
+    let again = parse_request(&written).map(|again| again.inputs);
+    assert!(again.as_ref().is_ok_and(|again| *again == request.inputs), "{written}: {again:?}");
+}
+
+/// The headers that every request may have, one `NAME: VALUE` in a line.
+///
+/// # Panics
+/// Where an id or a trace context that was taken over cannot be sent on.
+pub fn headers(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let value = line[colon + 1..].trim_ascii();
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    }
+    let Ok(context) = RequestContext::new(Protocol::Rest, &headers) else { return };
+    assert!(HeaderValue::try_from(context.id.to_string()).is_ok(), "{context:?}");
+    let traceparent = context.traceparent.as_deref().and_then(Traceparent::parse);
+    if let Some(known) = traceparent {
+        assert_eq!(Traceparent::parse(&known.to_string()), Some(known));
+    }
+}
+
+/// The path of a request.
+pub fn path(text: &str) {
+    let Ok(uri) = text.parse::<Uri>() else { return };
+    let _ = crate::page::asset(uri.path());
+    crate::rest::fuzz_path(uri.path());
+}
+
+#[cfg(test)]
+mod tests {
+    use samara_test::Random;
+
+    use super::*;
+
+    const ROUNDS: usize = 5_000;
+
+    /// A sound input with a few things changed.
+    fn mutated(random: &mut Random, seed: &[u8]) -> Vec<u8> {
+        const WORDS: [&[u8]; 12] = [
+            b"-",
+            b"[[[[",
+            b"]",
+            b"{",
+            b"\"",
+            b"1e999",
+            b"18446744073709551616",
+            b"NaN",
+            b"%",
+            b"\n",
+            b"\0",
+            b"\xff",
+        ];
+        let mut bytes = seed.to_vec();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len() as u64 + 1) as usize;
+            let to = at + random.below((bytes.len() - at) as u64 + 1) as usize;
+            match random.below(5) {
+                0 => bytes[at..to].reverse(),
+                1 => drop(bytes.drain(at..to.min(at + 8))),
+                2 => drop(bytes.splice(at..at, WORDS[random.below(12) as usize].iter().copied())),
+                3 => bytes.truncate(to),
+                _ if at < bytes.len() => bytes[at] = random.below(256) as u8,
+                _ => {}
+            }
+        }
+        bytes
+    }
+
+    fn whatever_comes(seeds: &[&[u8]], decode: impl Fn(&[u8])) {
+        let mut random = Random::new(3);
+        for seed in seeds {
+            decode(seed);
+            (0..ROUNDS / seeds.len()).for_each(|_| decode(&mutated(&mut random, seed)));
+        }
+    }
+
+    #[test]
+    fn requests_of_grpc() {
+        use prost::Message;
+
+        use crate::grpc::proto::{ModelInferRequest, model_infer_request::InferInputTensor};
+        let input = InferInputTensor {
+            name: "x".to_owned(),
+            datatype: "FP32".to_owned(),
+            shape: vec![1, 2],
+            ..InferInputTensor::default()
+        };
+        let request = ModelInferRequest {
+            model_name: "f".to_owned(),
+            id: "1".to_owned(),
+            inputs: vec![input],
+            raw_input_contents: vec![vec![0; 8].into()],
+            ..ModelInferRequest::default()
+        };
+        whatever_comes(&[&request.encode_to_vec()], grpc_infer_request);
+    }
+
+    #[test]
+    fn tensors_as_json() {
+        let seeds = [
+            r#"{"id":"1","inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[[1,2.5e-3],[3,4]]}],"outputs":[{"name":"y"}]}"#,
+            r#"{"inputs":[{"name":"x","shape":[2],"datatype":"BYTES","data":["a\u00e9","b"]},{"name":"b","shape":[1],"datatype":"BOOL","data":[true]}]}"#,
+            r#"{"inputs":[{"name":"x","shape":[1],"datatype":"INT64","data":[-9223372036854775808]},{"name":"h","shape":[1],"datatype":"FP16","data":[0.5]}]}"#,
+        ];
+        whatever_comes(&seeds.map(str::as_bytes), |bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                tensor_json(text);
+            }
+        });
+    }
+
+    #[test]
+    fn headers_of_requests() {
+        let seed = b"x-request-id: a-1\nx-request-timeout-ms: 250\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        whatever_comes(&[seed], headers);
+    }
+
+    #[test]
+    fn paths_of_requests() {
+        let seeds =
+            ["/v2/models/a%2Fb/versions/1/infer", "/page/main.js?x=%41", "/v2/repository/models/a/load"];
+        whatever_comes(&seeds.map(str::as_bytes), |bytes| path(&String::from_utf8_lossy(bytes)));
+    }
 }

@@ -1,8 +1,4 @@
 //! The message of a gRPC request for inference.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    samara_server::fuzzing::grpc_infer_request(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| samara_server::fuzzing::grpc_infer_request(bytes));

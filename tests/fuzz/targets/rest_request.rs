@@ -1,10 +1,8 @@
-//! A request of REST: JSON, and tensors behind it. The fuzzer
-//! chooses how much of the body is JSON.
+//! A request of REST: JSON, and tensors behind it. The fuzzer chooses how much
+//! of the body is JSON.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: (Option<u16>, &[u8])| {
+libfuzzer_sys::fuzz_target!(|input: (Option<u16>, &[u8])| {
     let (json_length, body) = input;
     samara_server::fuzzing::rest_infer_request(json_length.map(usize::from), body);
 });

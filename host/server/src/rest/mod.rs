@@ -104,6 +104,14 @@ fn split<'p, 'b>(path: &'p str, parts: &'b mut [&'p str; MOST_PARTS]) -> Option<
     Some(&parts[..count])
 }
 
+/// Takes any path apart, for the fuzzer.
+pub(crate) fn fuzz_path(path: &str) {
+    let mut parts = [""; MOST_PARTS];
+    for part in split(path, &mut parts).unwrap_or_default() {
+        let _ = decoded(part);
+    }
+}
+
 /// A part of a path with its escapes resolved.
 fn decoded(part: &str) -> Result<Cow<'_, str>> {
     let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
