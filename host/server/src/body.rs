@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::budget::Share;
 use crate::error::{Error, Result};
 
 /// Whatever can go wrong in the middle of a body.
@@ -77,13 +78,14 @@ impl HttpBody for Body {
 ///
 /// # Errors
 /// [`Error::TooLarge`], before it is read where its length says so,
-/// [`Error::SlowClient`], or [`Error::ClientGone`].
-pub(crate) async fn read<B>(body: B, limit: u64, timeout: Duration) -> Result<Bytes>
+/// [`Error::SlowClient`], [`Error::ClientGone`], or [`Error::Crowded`] where the
+/// share has no room for it.
+pub(crate) async fn read<B>(body: B, limit: u64, timeout: Duration, share: Option<&Share>) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let mut whole = pin!(collect(body, limit));
+    let mut whole = pin!(collect(body, limit, share));
     // What came with the head of the request is there when the connection has
     // had one more turn, before a timer would be worth its while.
     let mut had_turn = false;
@@ -115,7 +117,7 @@ where
     const MOST: u64 = 64 << 10;
     const PATIENCE: Duration = Duration::from_secs(1);
     // Whatever else happens, the client is told why it is refused.
-    let _ = read(body, MOST, PATIENCE).await;
+    let _ = read(body, MOST, PATIENCE, None).await;
 }
 
 /// Why a body ended early: it was framed wrongly, or its client is gone.
@@ -131,7 +133,7 @@ fn broken(error: BoxError) -> Error {
     Error::ClientGone
 }
 
-async fn collect<B>(body: B, limit: u64) -> Result<Bytes>
+async fn collect<B>(body: B, limit: u64, share: Option<&Share>) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -149,6 +151,9 @@ where
         let Ok(data) = frame.map_err(|error| broken(error.into()))?.into_data() else { continue };
         if (first.len() + all.len() + data.len()) as u64 > limit {
             return Err(too_large());
+        }
+        if let Some(share) = share {
+            share.take(data.len() as u64)?;
         }
         if first.is_empty() && all.is_empty() {
             first = data;
@@ -184,25 +189,25 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_are_put_together() {
-        assert_eq!(read(pieces(&[b"ab", b"", b"c", b"de"]), 5, PATIENCE).await.unwrap(), "abcde");
-        assert_eq!(read(pieces(&[]), 5, PATIENCE).await.unwrap(), "");
+        assert_eq!(read(pieces(&[b"ab", b"", b"c", b"de"]), 5, PATIENCE, None).await.unwrap(), "abcde");
+        assert_eq!(read(pieces(&[]), 5, PATIENCE, None).await.unwrap(), "");
         let whole = Bytes::from_static(b"whole");
-        let read = read(Full::new(whole.clone()), 5, PATIENCE).await.unwrap();
+        let read = read(Full::new(whole.clone()), 5, PATIENCE, None).await.unwrap();
         assert_eq!(read.as_ptr(), whole.as_ptr());
     }
 
     #[tokio::test]
     async fn no_more_than_the_limit_is_read() {
-        let error = read(pieces(&[b"abc", b"def"]), 5, PATIENCE).await.unwrap_err();
+        let error = read(pieces(&[b"abc", b"def"]), 5, PATIENCE, None).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 5, .. }));
-        let error = read(Full::new(Bytes::from_static(b"abcdef")), 5, PATIENCE).await.unwrap_err();
+        let error = read(Full::new(Bytes::from_static(b"abcdef")), 5, PATIENCE, None).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. }));
     }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let never = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, BoxError>>());
-        let error = read(never, 5, Duration::ZERO).await.unwrap_err();
+        let error = read(never, 5, Duration::ZERO, None).await.unwrap_err();
         assert!(matches!(error, Error::SlowClient { .. }));
     }
 }

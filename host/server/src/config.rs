@@ -82,6 +82,9 @@ pub struct ServeLimits {
     pub connections: usize,
     /// Bytes of one request's body.
     pub body: u64,
+    /// Bytes of the bodies of all requests that are answered at a time, with
+    /// room for one body at least.
+    pub bodies: u64,
     /// Bytes of all headers of a request.
     pub headers: usize,
     /// For the headers of a request to arrive, and between two requests.
@@ -103,6 +106,7 @@ impl Default for ServeLimits {
             function_queue: 512,
             connections: 4096,
             body: 64 << 20,
+            bodies: 1 << 30,
             headers: 64 << 10,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),

@@ -42,6 +42,8 @@ pub enum Error {
 
     #[error("{what} is full: {running} requests run and {waiting} wait; try again later")]
     Busy { what: String, running: usize, waiting: usize },
+    #[error("the bodies of all requests together are larger than {limit} bytes now; try again later")]
+    Crowded { limit: u64 },
     #[error("the server is shutting down")]
     Draining,
     #[error("the request was not answered within {given:?}")]
@@ -165,7 +167,7 @@ impl Error {
             Error::MediaType { .. } => ErrorKind::MediaType,
             Error::Unauthorized => ErrorKind::Unauthorized,
             Error::Forbidden { .. } => ErrorKind::Denied,
-            Error::Busy { .. } => ErrorKind::Overloaded,
+            Error::Busy { .. } | Error::Crowded { .. } => ErrorKind::Overloaded,
             Error::Draining => ErrorKind::Draining,
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::SlowClient { .. } => ErrorKind::SlowClient,

@@ -10,6 +10,7 @@
 mod api;
 mod app;
 mod body;
+mod budget;
 mod classification;
 mod config;
 mod context;

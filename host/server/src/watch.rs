@@ -96,11 +96,7 @@ impl Watch {
             at_ms: self.metrics.at_ms(now),
             rows: self.rows,
         };
-        match outcome {
-            Ok(report) => self.served.meters.answered(ended, report),
-            Err(Told { kind, .. }) => self.served.meters.failed(ended, kind),
-        }
-        logs::request(&self.served, &self.context, ended, outcome.map(|_| ()));
+        // The trace first: who sees the count may look for it.
         if let Some(Traced { tracer, place }) = &self.trace {
             let finished = Finished {
                 served: &self.served,
@@ -112,6 +108,11 @@ impl Watch {
             };
             tracer.tell(place, &finished);
         }
+        match outcome {
+            Ok(report) => self.served.meters.answered(ended, report),
+            Err(Told { kind, .. }) => self.served.meters.failed(ended, kind),
+        }
+        logs::request(&self.served, &self.context, ended, outcome.map(|_| ()));
     }
 }
 

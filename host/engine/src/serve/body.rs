@@ -164,6 +164,9 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         let has_all = self.is_over || matches!(self.extent, Extent::Bytes(0) | Extent::Nothing);
+        if !has_all {
+            self.exchange.abandon();
+        }
         if let (false, Some(guest)) = (has_all, &self.guest) {
             guest.abort();
         }

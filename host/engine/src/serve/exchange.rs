@@ -33,6 +33,8 @@ struct State {
     guest: Guest,
     failure: Option<(ErrorKind, String)>,
     body_is_over: bool,
+    /// Whether the caller let go of the response before its end.
+    is_abandoned: bool,
     /// Who reads the response's body.
     reader: Option<Waker>,
     /// Who keeps the instance for as long as the body flows.
@@ -116,6 +118,12 @@ impl Exchange {
         matches!(state.guest, Guest::LeftOff)
     }
 
+    /// The caller goes before the response's end. A guest may notice and return
+    /// as if all were well.
+    pub(super) fn abandon(&self) {
+        self.state().is_abandoned = true;
+    }
+
     /// The response's body is read to its end, or nobody reads it.
     pub(super) fn end_body(&self) {
         let mut state = self.state();
@@ -142,9 +150,10 @@ impl Exchange {
     pub(super) fn end(&self, report: CallReport) {
         let mut state = self.state();
         match state.guest {
-            Guest::Running => {
-                state.failure = Some((ErrorKind::Cancelled, "the caller went away".to_owned()));
-            }
+            // What it failed with goes before.
+            _ if state.failure.is_some() => {}
+            _ if state.is_abandoned => state.failure = Some(gone()),
+            Guest::Running => state.failure = Some(gone()),
             Guest::LeftOff => state.failure = Some((ErrorKind::FunctionFailed, LEFT_OFF.to_owned())),
             Guest::Done | Guest::Failed(_) => {}
         }
@@ -168,6 +177,10 @@ impl Exchange {
             None => state.listener = Some(listener),
         }
     }
+}
+
+fn gone() -> (ErrorKind, String) {
+    (ErrorKind::Cancelled, "the caller went away".to_owned())
 }
 
 impl State {

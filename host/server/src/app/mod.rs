@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::functions::{Functions, Source};
@@ -52,6 +53,8 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<Metrics>,
     /// Where traces go, if anywhere.
     pub(crate) tracer: Option<Arc<Tracer>>,
+    /// What the bodies of requests may take together.
+    pub(crate) bodies: Arc<Budget>,
     connections: Semaphore,
     phase: AtomicU8,
     /// Tells of every new phase. Ends where nobody drives the server any more.
@@ -98,6 +101,7 @@ impl App {
                 functions,
                 metrics,
                 tracer,
+                bodies: Budget::new(limits.bodies.max(limits.body)),
                 connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
                 phase: AtomicU8::new(Phase::Serving as u8),
                 phases,

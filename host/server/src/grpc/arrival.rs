@@ -2,6 +2,7 @@
 //! and in time.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tonic::Status;
 
 use super::status::status;
 use crate::body::BoxError;
+use crate::budget::Share;
 use crate::error::Error;
 
 /// Before every message: one byte that says whether it is compressed, and its
@@ -23,6 +25,7 @@ pub(super) struct Arrival<B> {
     body: Pin<Box<B>>,
     messages: Messages,
     patience: Option<Patience>,
+    share: Option<Arc<Share>>,
 }
 
 /// How long the whole body may take.
@@ -48,7 +51,13 @@ impl<B: HttpBody<Data = Bytes>> Arrival<B> {
     pub(super) fn new(body: B, limit: u64, given: Option<Duration>) -> Self {
         let messages = Messages { limit, prefix: [0; PREFIX], seen: 0, left: 0 };
         let patience = given.map(|given| Patience { given, end: None });
-        Self { body: Box::pin(body), messages, patience }
+        Self { body: Box::pin(body), messages, patience, share: None }
+    }
+
+    /// The same, with its bytes held in a share.
+    pub(super) fn held_in(mut self, share: Option<Arc<Share>>) -> Self {
+        self.share = share;
+        self
     }
 }
 
@@ -81,6 +90,8 @@ where
             })?;
             if let Some(data) = frame.data_ref() {
                 this.messages.pass(data).map_err(|error| refuse(&error))?;
+                let held = this.share.as_ref().map_or(Ok(()), |share| share.take(data.len() as u64));
+                held.map_err(|error| refuse(&error))?;
             }
             Ok(frame)
         }))

@@ -147,7 +147,10 @@ where
     };
     let limit = if has_tensors { limits.body } else { limits.body.min(SMALL) };
     let patience = (!is_stream).then_some(limits.body_timeout);
-    let arrive = |body| Arrival::new(body, limit, patience);
+    // Held until the answer is there: tensors are slices of the body. A stream
+    // is bounded by the calls that it may have open.
+    let share = (!is_stream).then(|| Arc::new(server.bodies.share()));
+    let arrive = |body| Arrival::new(body, limit, patience).held_in(share.clone());
     let answered = match service {
         SERVICE => {
             let mut service = GrpcInferenceServiceServer::from_arc(Arc::clone(server))

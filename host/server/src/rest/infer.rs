@@ -12,6 +12,7 @@ use super::encode::{self, Encoded, Form};
 use super::{decoded, encoding};
 use crate::app::Server;
 use crate::body::{self, Body};
+use crate::budget::Share;
 use crate::context::{ID_HEADER, RequestContext, RequestId};
 use crate::error::Result;
 use crate::functions::Served;
@@ -45,7 +46,9 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let request = read(server, &served, context, &parts.headers, body).await?;
+    // Held until the answer is written: tensors are slices of the body.
+    let share = server.bodies.share();
+    let request = read(server, &served, context, &parts.headers, body, &share).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     outputs.iter().try_for_each(|wanted| served.output(&wanted.name).map(drop))?;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
@@ -83,15 +86,18 @@ async fn read(
     context: &RequestContext,
     headers: &HeaderMap,
     body: Incoming,
+    share: &Share,
 ) -> Result<HttpRequest> {
     let json_length = decode::json_length(headers)?;
     let (limit, timeout) = {
         let limits = &server.config().limits;
         (limits.body, limits.body_timeout)
     };
-    let body = body::read(body, limit, timeout).await?;
+    let body = body::read(body, limit, timeout, Some(share)).await?;
     server.check_room(served, context)?;
+    let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
+    share.take(body.len().saturating_sub(packed) as u64)?;
     let request = match body.len() <= SMALL {
         true => decode::request(json_length, body),
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,

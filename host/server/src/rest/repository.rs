@@ -91,7 +91,7 @@ async fn body<T: DeserializeOwned + Default>(server: &Server, request: Request<I
     let (parts, body) = request.into_parts();
     let timeout = server.config().limits.body_timeout;
     encoding::check_media_type(&parts.headers)?;
-    let body = crate::body::read(body, LIMIT, timeout).await?;
+    let body = crate::body::read(body, LIMIT, timeout, None).await?;
     let body = encoding::unpacked(&parts.headers, body, LIMIT).await?;
     if body.is_empty() {
         return Ok(T::default());

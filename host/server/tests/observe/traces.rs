@@ -31,8 +31,20 @@ fn drain(mut server: Server) {
 }
 
 fn ask(server: &Server, headers: &[(&str, &str)]) {
+    let before = answered(server);
     let mut client = server.client();
     assert_eq!(client.send("GET", "/hello/there", headers, b"").text(), "hello from GET /hello/there");
+    // The guest may end a moment after its answer.
+    while answered(server) == before {
+        std::thread::yield_now();
+    }
+}
+
+/// Requests over HTTP that the function has finished.
+fn answered(server: &Server) -> String {
+    let counter = r#"samara_requests_total{function="hello",version="1",protocol="http",outcome="ok"}"#;
+    let metrics = server.get("/metrics").text().to_owned();
+    metrics.lines().find(|line| line.starts_with(counter)).unwrap_or_default().to_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

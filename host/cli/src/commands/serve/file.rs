@@ -78,6 +78,8 @@ struct Limits {
     #[serde(deserialize_with = "size")]
     body: Option<u64>,
     #[serde(deserialize_with = "size")]
+    bodies: Option<u64>,
+    #[serde(deserialize_with = "size")]
     headers: Option<u64>,
     #[serde(deserialize_with = "duration")]
     header_timeout: Option<Duration>,
@@ -322,6 +324,7 @@ fn limits(args: &ServeArgs, file: &Limits) -> samara_server::ServeLimits {
         function_queue: args.load.queue.or(file.function_queue).unwrap_or(default.function_queue),
         connections: some(file.connections, default.connections),
         body: args.load.max_body.or(file.body).unwrap_or(default.body),
+        bodies: file.bodies.unwrap_or(default.bodies),
         headers: file.headers.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default.headers),
         header_timeout: file.header_timeout.unwrap_or(default.header_timeout),
         body_timeout: file.body_timeout.unwrap_or(default.body_timeout),
