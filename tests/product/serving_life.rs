@@ -1,8 +1,6 @@
 //! `samara serve` through its life: loaded, reloaded and ended while clients
 //! ask.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,18 +34,14 @@ enum Outcome {
 }
 
 /// One connection.
-struct Client(BufReader<TcpStream>);
+struct Client(samara_test::client::Client);
 
 impl Client {
     fn connect(address: &str) -> Option<Self> {
-        let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Some(Self(BufReader::new(stream)))
+        samara_test::client::Client::connect(address, PATIENCE).map(Self)
     }
 
-    /// Asks a model for one row of four equal numbers. A broken answer is a
-    /// failure at once.
+    /// Asks a model for one row of four equal numbers.
     fn infer(&mut self, model: &str, number: usize) -> Outcome {
         let body = format!(
             r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[1,4],"data":[{number},{number},{number},{number}]}}]}}"#
@@ -55,32 +49,10 @@ impl Client {
         self.send("POST", &format!("/v2/models/{model}/infer"), &body)
     }
 
+    /// A broken answer is a failure at once.
     fn send(&mut self, method: &str, path: &str, body: &str) -> Outcome {
-        let length = body.len();
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n{body}");
-        if self.0.get_mut().write_all(request.as_bytes()).is_err() {
-            return Outcome::Closed;
-        }
-        let mut head = String::new();
-        loop {
-            match self.0.read_line(&mut head) {
-                Ok(0) | Err(_) if head.is_empty() => return Outcome::Closed,
-                Ok(length) if length > 0 => {}
-                broken => panic!("{broken:?} after {head:?}"),
-            }
-            if head.ends_with("\r\n\r\n") {
-                break;
-            }
-        }
-        let head = head.to_lowercase();
-        let value = |name: &str| {
-            head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-        };
-        let mut body = vec![0; value("content-length").unwrap().parse().unwrap()];
-        self.0.read_exact(&mut body).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Outcome::Answered(status, String::from_utf8(body).unwrap(), value("connection") != Some("close"))
+        let answer = self.0.send(method, path, body).unwrap();
+        answer.map_or(Outcome::Closed, |answer| Outcome::Answered(answer.status, answer.body, answer.goes_on))
     }
 }
 
@@ -190,7 +162,7 @@ fn what_does_not_end_in_time_is_given_up() {
     let server = start(&place, &["d=double.onnx", "--drain-delay", "0s", "--drain-timeout", "50ms"]);
     let mut slow = Client::connect(server.address()).unwrap();
     let head = "POST /v2/models/d/infer HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n{";
-    slow.0.get_mut().write_all(head.as_bytes()).unwrap();
+    slow.0.write(head.as_bytes()).unwrap();
     until("the request", || {
         let metrics = Client::connect(server.address()).unwrap().send("GET", "/metrics", "");
         // This one, and the slow one, which was accepted before.

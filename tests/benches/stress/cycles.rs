@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use samara_test::client::Client;
 use samara_test::onnx::ready;
 use samara_test::server::Server;
 
-use super::client::Client;
-use super::{request, resident_kib, start};
+use super::{connect, request, resident_kib, start};
 
 /// After which the server has all that it ever needs.
 const WARM_UP: u64 = 200;
@@ -52,7 +52,7 @@ pub(super) fn run(cycles: u64) -> Result<()> {
 }
 
 fn measure(server: &Server, body: &str, cycles: u64) -> Result<Vec<u64>> {
-    let mut client = Client::connect(server.address()).context("no connection")?;
+    let mut client = connect(server.address()).context("no connection")?;
     let mut run = |count: u64| (0..count).try_for_each(|_| cycle(&mut client, body));
     run(WARM_UP)?;
     let mut memory = vec![resident_kib(server)?];

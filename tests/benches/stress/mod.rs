@@ -2,19 +2,21 @@
 //! change, and over a long life: not timings, but promises that are checked. One
 //! that does not hold fails the run.
 
-mod client;
 mod cycles;
 mod overload;
 mod swaps;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use samara_test::client::Client;
 use samara_test::server::Server;
 
-use client::Client;
-
 use crate::large;
+
+/// A server that does not answer for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs all of it: `SAMARA_STRESS_SECONDS` (60) of overload, 50 swaps, and
 /// `SAMARA_STRESS_CYCLES` (10,000) loads of each kind of function.
@@ -60,8 +62,20 @@ fn request(input: &str, row: &[f32]) -> String {
 
 /// One request on a connection of its own, which has to be answered well.
 fn post(server: &Server, path: &str, body: &str) -> Result<String> {
-    let mut client = Client::connect(server.address()).context("the server takes no connection")?;
+    let mut client = connect(server.address()).context("the server takes no connection")?;
     let answer = client.post(path, body)?.with_context(|| format!("{path} is not answered"))?;
     ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.body);
     Ok(answer.body)
+}
+
+/// A connection, `None` where nobody listens.
+fn connect(address: &str) -> Option<Client> {
+    Client::connect(address, PATIENCE)
+}
+
+/// The numbers of the last `data` of an answer.
+fn numbers(body: &str) -> Option<Vec<f32>> {
+    let (_, data) = body.rsplit_once("\"data\":[")?;
+    let (data, _) = data.split_once(']')?;
+    data.split(',').map(|number| number.trim().parse().ok()).collect()
 }

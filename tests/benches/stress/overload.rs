@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use samara_test::Random;
+use samara_test::client::Answer;
 use samara_test::onnx::{FP32, Model};
 use samara_test::server::Server;
 
-use super::client::{Answer, Client, numbers};
-use super::{post, request, resident_kib, start};
+use super::{connect, numbers, post, request, resident_kib, start};
 
 const PATH: &str = "/v2/models/net/infer";
 /// Requests that run, and that wait.
@@ -138,7 +138,7 @@ impl Work {
 fn closed(server: &Server, work: &Work, time: Duration) -> Result<f64> {
     let (until, answers) = (Instant::now() + time, AtomicU64::new(0));
     on_threads(CONCURRENCY, |thread| {
-        let mut client = Client::connect(server.address()).context("no connection")?;
+        let mut client = connect(server.address()).context("no connection")?;
         let mut at = thread;
         while Instant::now() < until {
             at = (at + 1) % REQUESTS;
@@ -158,7 +158,7 @@ fn open(server: &Server, work: &Work, rate: f64, time: Duration) -> Result<(Seen
     let (start, next, is_over) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
     let send = |_| {
         let mut seen = Seen::default();
-        let mut client = Client::connect(server.address()).context("no connection")?;
+        let mut client = connect(server.address()).context("no connection")?;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let due = Duration::from_secs_f64(index as f64 / rate);

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use samara_test::onnx::{FP32, Model};
 
-use super::client::{Client, numbers};
-use super::{post, request, start};
+use super::{connect, numbers, post, request, start};
 
 const SWAPS: usize = 50;
 const CLIENTS: usize = 8;
@@ -85,7 +84,7 @@ fn ask(address: &str, seed: usize, is_leaving: &AtomicBool) -> Result<Seen> {
     let mut seen = Seen::default();
     let mut number = seed as f32;
     loop {
-        let Some(mut client) = Client::connect(address) else {
+        let Some(mut client) = connect(address) else {
             ensure!(is_leaving.load(Ordering::Relaxed), "the server takes no connections");
             return Ok(seen);
         };

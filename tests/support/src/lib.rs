@@ -8,6 +8,7 @@
 )]
 
 mod certificates;
+pub mod client;
 mod debian;
 mod guests;
 pub mod onnx;
