@@ -67,8 +67,9 @@ impl Loaded {
             Use::Callers(_) => tokio::runtime::Builder::new_multi_thread(),
         };
         let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+        // A call takes one instance per stage.
         let instances = source.stages.len().max(1).saturating_mul(usage.callers());
-        let host = host(settings, pool, instances)?;
+        let host = host(settings, pool, u32::try_from(instances).context("too many stages")?)?;
         let function = runtime.block_on(Function::load(&host, source));
         drop(early);
         let function = function?;
@@ -146,8 +147,7 @@ pub(crate) fn precompile<'b>(
 pub(crate) fn serving_host(settings: &Settings, instances: u32, threads: Option<usize>) -> Result<Host> {
     let compute = Compute::new(threads.unwrap_or_else(self::threads), SERVING_QUEUE);
     let models = Pool::new(registry_for(settings, Preference::Throughput), Arc::new(compute));
-    let code_cache = settings.store.as_ref().map(Store::code);
-    Ok(Host::new(HostOptions { code_cache, models: Arc::new(models), instances })?)
+    host(settings, Arc::new(models), instances)
 }
 
 /// The backends of this build, ready for one run.
@@ -208,14 +208,9 @@ fn load_early(pool: &Arc<Pool>, source: &FunctionSource) -> Vec<JoinHandle<Optio
     source.models.values().map(load).collect()
 }
 
-fn host(settings: &Settings, models: Arc<Pool>, instances: usize) -> Result<Host> {
-    let options = HostOptions {
-        code_cache: settings.store.as_ref().map(Store::code),
-        models,
-        // A call takes one instance per stage.
-        instances: u32::try_from(instances).context("too many stages")?,
-    };
-    Ok(Host::new(options)?)
+fn host(settings: &Settings, models: Arc<Pool>, instances: u32) -> Result<Host> {
+    let code_cache = settings.store.as_ref().map(Store::code);
+    Ok(Host::new(HostOptions { code_cache, models, instances })?)
 }
 
 /// Threads for one run of a model of this many bytes.

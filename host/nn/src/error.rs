@@ -126,7 +126,8 @@ impl Error {
     }
 }
 
-fn quoted(names: &[String]) -> String {
+/// Names in a sentence: each in backticks, `none` where there is none.
+pub fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }

@@ -36,7 +36,7 @@ pub use batch::BatchPolicy;
 pub use compute::Compute;
 pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};
-pub use error::{Error, ErrorKind, Mismatch, Result};
+pub use error::{Error, ErrorKind, Mismatch, Result, quoted};
 pub use load::ModelLoad;
 pub use pool::{Pool, ResidentSummary};
 pub use resident::{Answer, ResidentModel};

@@ -73,7 +73,7 @@ fn absent(item: &Item) -> Value {
         State::Unloaded => ("unloaded", None),
         State::Failed(reason) => ("failed", Some(reason)),
     };
-    json!({ "name": item.name(), "versions": [], "state": state, "reason": reason, "models": [], "tests": [] })
+    json!({ "name": item.name, "versions": [], "state": state, "reason": reason, "models": [], "tests": [] })
 }
 
 fn signature(signature: &Signature) -> Value {

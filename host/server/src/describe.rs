@@ -20,9 +20,8 @@ impl Server {
     /// The versions of a function that answer now, in their order.
     pub(crate) fn versions(&self, name: &str) -> Vec<String> {
         let table = self.functions.table();
-        let entry = table.ready().find(|(known, _)| *known == name);
-        let versions = entry.map(|(_, entry)| entry.versions.iter().map(|served| served.version.clone()));
-        versions.map(Iterator::collect).unwrap_or_default()
+        let versions = table.entry(name).map_or(&[][..], |entry| &entry.versions);
+        versions.iter().map(|served| served.version.clone()).collect()
     }
 
     /// One version, all versions of a name, or everything that answers now.
@@ -35,8 +34,8 @@ impl Server {
             return Ok(table.ready().flat_map(|(_, entry)| entry.versions.clone()).collect());
         };
         let found = self.functions.find(name, version)?;
-        let entry = table.ready().find(|(known, _)| *known == name).filter(|_| version.is_none());
-        Ok(entry.map_or_else(|| vec![found], |(_, entry)| entry.versions.clone()))
+        let entry = table.entry(name).filter(|_| version.is_none());
+        Ok(entry.map_or_else(|| vec![found], |entry| entry.versions.clone()))
     }
 }
 

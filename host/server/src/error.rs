@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use samara_nn::quoted;
 
 use crate::json;
 
@@ -197,14 +198,6 @@ fn function_kind(kind: samara_engine::ErrorKind) -> ErrorKind {
         Engine::InvalidFunction | Engine::InvalidPipeline => ErrorKind::LoadFailed,
         _ => ErrorKind::Internal,
     }
-}
-
-fn quoted(names: &[String]) -> String {
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

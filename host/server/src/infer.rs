@@ -9,7 +9,7 @@ use samara_nn::NamedTensor;
 
 use crate::app::Server;
 use crate::context::RequestContext;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::functions::Served;
 use crate::watch::Watch;
 
@@ -43,6 +43,8 @@ impl Server {
         context: &RequestContext,
         inference: Inference,
     ) -> Result<Answer> {
+        // Before anything runs for outputs that there are not.
+        inference.outputs.iter().try_for_each(|name| served.output(name).map(drop))?;
         let mut watch = Watch::begin(self, served, context);
         let answered = self.answer(served, context, inference, &mut watch).await;
         watch.end(answered.as_ref().map(|answer| &answer.report));
@@ -65,7 +67,7 @@ impl Server {
         let outcome = served.function.infer(inputs, options).await?;
         Ok(Answer {
             served: Arc::clone(served),
-            outputs: choose(served, outcome.outputs, &outputs)?,
+            outputs: choose(outcome.outputs, &outputs),
             report: outcome.report,
         })
     }
@@ -86,17 +88,12 @@ impl Server {
     }
 }
 
-/// The outputs that the request asks for, in its order.
-fn choose(served: &Served, outputs: Vec<NamedTensor>, wanted: &[String]) -> Result<Vec<NamedTensor>> {
+/// The outputs that the request asks for, in its order; each is one that the
+/// function declares, and so one that it gave.
+fn choose(outputs: Vec<NamedTensor>, wanted: &[String]) -> Vec<NamedTensor> {
     if wanted.is_empty() {
-        return Ok(outputs);
+        return outputs;
     }
-    let find = |name: &String| {
-        outputs.iter().find(|(output, _)| output == name).cloned().ok_or_else(|| Error::UnknownOutput {
-            function: served.name.clone(),
-            output: name.clone(),
-            known: outputs.iter().map(|(output, _)| output.clone()).collect(),
-        })
-    };
-    wanted.iter().map(find).collect()
+    let find = |name: &String| outputs.iter().find(|(output, _)| output == name).cloned();
+    wanted.iter().filter_map(find).collect()
 }

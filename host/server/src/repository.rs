@@ -10,7 +10,7 @@ use crate::functions::State;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) name: String,
-    /// Empty where it was never loaded.
+    /// That it was last loaded as.
     pub(crate) version: String,
     /// `READY` or `UNAVAILABLE`.
     pub(crate) state: &'static str,
@@ -29,8 +29,7 @@ impl Server {
                 State::Unloaded => ("UNAVAILABLE", "unloaded".to_owned()),
                 State::Failed(reason) => ("UNAVAILABLE", reason.clone()),
             };
-            let version = item.known_as.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
-            Listed { name: item.name().to_owned(), version, state, reason }
+            Listed { name: item.name.clone(), version: item.version.clone(), state, reason }
         });
         listed.collect()
     }

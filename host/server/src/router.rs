@@ -26,7 +26,7 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
             let mut response = checked(&server, &context, request).await;
             // A request may have named itself in its body.
             if !response.headers().contains_key(ID_HEADER)
-                && let Ok(id) = HeaderValue::try_from(context.id.to_string())
+                && let Some(id) = context.id.header()
             {
                 response.headers_mut().insert(ID_HEADER, id);
             }

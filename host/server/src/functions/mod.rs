@@ -52,8 +52,9 @@ pub(crate) struct Table {
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) config: FunctionConfig,
-    /// The name and version that it was last loaded as.
-    pub(crate) known_as: Option<(String, String)>,
+    /// What it was last loaded as.
+    pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) state: State,
 }
 
@@ -100,7 +101,7 @@ impl Functions {
     /// [`Error::UnknownFunction`] or [`Error::UnknownVersion`].
     pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<Arc<Served>> {
         let table = self.table.load();
-        let Some(entry) = table.ready.get(name) else {
+        let Some(entry) = table.entry(name) else {
             let known = table.ready.keys().cloned().collect();
             return Err(Error::UnknownFunction { name: name.to_owned(), known });
         };
@@ -184,7 +185,7 @@ impl Functions {
         let served = self.open(&config).await?;
         let mut table = Table::clone(&self.table.load());
         let name = served.name.clone();
-        table.configured.retain(|item| item.known_as.as_ref().is_none_or(|(known, _)| *known != name));
+        table.configured.retain(|item| item.name != name);
         table.ready.remove(&name);
         table.configured.push(Item::ready(&served));
         table.put(served)?;
@@ -254,6 +255,16 @@ impl Table {
         self.ready.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
+    /// Whether a name can be loaded, if it does not answer already.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.configured.iter().any(|item| item.name == name)
+    }
+
+    /// The versions of a name that answer.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.ready.get(name)
+    }
+
     fn put(&mut self, served: Arc<Served>) -> Result<()> {
         route::check_clash(
             &served,
@@ -275,12 +286,12 @@ impl Table {
 
     /// The items that are, or would be, known by a name.
     fn items_of(&self, name: &str) -> Vec<usize> {
-        let is_mine = |item: &Item| item.name() == name;
+        let is_mine = |item: &Item| item.name == name;
         (0..self.configured.len()).filter(|&index| is_mine(&self.configured[index])).collect()
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let mut known: Vec<String> = self.configured.iter().map(|item| item.name().to_owned()).collect();
+        let mut known: Vec<String> = self.configured.iter().map(|item| item.name.clone()).collect();
         known.dedup();
         Error::UnknownFunction { name: name.to_owned(), known }
     }
@@ -290,7 +301,8 @@ impl Item {
     fn ready(served: &Served) -> Self {
         Self {
             config: served.config.clone(),
-            known_as: Some((served.name.clone(), served.version.clone())),
+            name: served.name.clone(),
+            version: served.version.clone(),
             state: State::Ready,
         }
     }
@@ -299,14 +311,6 @@ impl Item {
         // What answers goes on answering.
         if self.state != State::Ready {
             self.state = State::Failed(error.to_string());
-        }
-    }
-
-    /// The name that it is served as, or what the user calls it.
-    pub(crate) fn name(&self) -> &str {
-        match (&self.known_as, &self.config.name) {
-            (Some((name, _)), _) | (None, Some(name)) => name,
-            (None, None) => &self.config.what,
         }
     }
 }

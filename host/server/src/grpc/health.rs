@@ -75,7 +75,7 @@ fn look(server: &Server, name: &str) -> ServingStatus {
     let is_served = match name {
         "" | SERVICE => true,
         name if server.functions.find(name, None).is_ok() => true,
-        name if server.functions.table().configured().iter().any(|item| item.name() == name) => false,
+        name if server.functions.table().knows(name) => false,
         _ => return ServingStatus::ServiceUnknown,
     };
     match is_served && server.is_ready() {

@@ -87,7 +87,7 @@ where
             return refusal(&error);
         }
     };
-    let id = HeaderValue::try_from(context.id.to_string());
+    let id = context.id.header();
     request.extensions_mut().insert(context);
     let mut response = match Packing::take(request.headers_mut()) {
         None => dispatch(server, request).await,
@@ -97,7 +97,7 @@ where
             dispatch(server, request.map(unpack)).await
         }
     };
-    if let Ok(id) = id {
+    if let Some(id) = id {
         response.headers_mut().insert(ID_HEADER, id);
     }
     response

@@ -42,9 +42,6 @@ pub(super) async fn infer(
         context.id = given;
     }
     let Asked { inference, form, classes } = request::read(message)?;
-    for output in &inference.outputs {
-        served.output(output)?;
-    }
     let answered = server.infer(&served, &context, inference).await?;
     response::write(answered, id, form, &classes)
 }

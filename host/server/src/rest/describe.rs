@@ -58,16 +58,8 @@ pub(super) fn readiness(server: &Server, name: &str, version: Option<&str>) -> R
     let (name, version) = (decoded(name)?, version.map(decoded).transpose()?);
     let is_ready = match server.functions.find(&name, version.as_deref()) {
         Ok(_) => server.is_ready(),
-        Err(error) => {
-            let table = server.functions.table();
-            let mut known = table.configured().iter();
-            let is_known =
-                matches!(error, Error::UnknownFunction { .. }) && known.any(|item| item.name() == name);
-            if !is_known {
-                return Err(error);
-            }
-            false
-        }
+        Err(Error::UnknownFunction { .. }) if server.functions.table().knows(&name) => false,
+        Err(error) => return Err(error),
     };
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(router::json(status, json!({ "name": name, "ready": is_ready }).to_string()))

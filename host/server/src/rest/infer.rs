@@ -50,7 +50,6 @@ pub(super) async fn answer(
     let share = server.bodies.share();
     let request = read(server, &served, context, &parts.headers, body, &share).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
-    outputs.iter().try_for_each(|wanted| served.output(&wanted.name).map(drop))?;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
     let own_context =
         id.as_deref().and_then(RequestId::given).map(|id| RequestContext { id, ..context.clone() });
@@ -64,7 +63,7 @@ pub(super) async fn answer(
     };
     let mut response = respond(&parts.headers, encoded).await?;
     // The id of the body goes before that of the header.
-    if let Some(id) = own_context.and_then(|context| HeaderValue::try_from(context.id.to_string()).ok()) {
+    if let Some(id) = own_context.and_then(|context| context.id.header()) {
         response.headers_mut().insert(ID_HEADER, id);
     }
     Ok(response)
