@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod grpc;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

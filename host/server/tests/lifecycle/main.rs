@@ -7,11 +7,15 @@ mod admission;
 #[path = "../common/mod.rs"]
 mod common;
 mod drain;
+mod grpc;
 mod reload;
 mod repository;
 mod streams;
 
+use prost::Message;
+
 use crate::common::client::{Client, Reply};
+use crate::common::grpc::StreamResponse;
 use crate::common::{Item, Server};
 
 /// `y = 2 x`, where a gated model gives `y = x`.
@@ -80,4 +84,9 @@ fn wait_until(server: &Server, function: &str, running: u64, queued: u64) {
             return;
         }
     }
+}
+
+/// An answer of a stream of gRPC.
+fn streamed(message: &bytes::Bytes) -> StreamResponse {
+    StreamResponse::decode(message.clone()).unwrap()
 }
