@@ -82,6 +82,12 @@ impl Item {
         self
     }
 
+    /// Grants the component requests to a host.
+    pub fn may_ask(mut self, host: &str) -> Self {
+        self.source.grants.http_hosts.push(host.to_owned());
+        self
+    }
+
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
         self
