@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The bytes that all requests together may hold.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    most: u64,
+    most: AtomicU64,
     held: AtomicU64,
 }
 
@@ -23,7 +23,18 @@ pub(crate) struct Share {
 impl Budget {
     /// Room for `most` bytes.
     pub(crate) fn new(most: u64) -> Arc<Self> {
-        Arc::new(Self { most, held: AtomicU64::new(0) })
+        Arc::new(Self { most: AtomicU64::new(most), held: AtomicU64::new(0) })
+    }
+
+    /// Room for so many bytes from now on. What is held stays.
+    pub(crate) fn resize(&self, most: u64) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// What all shares hold together.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// A share that holds nothing yet.
@@ -40,9 +51,10 @@ impl Share {
     pub(crate) fn take(&self, bytes: u64) -> Result<()> {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         let held = self.budget.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        match held <= self.budget.most {
+        let most = self.budget.most.load(Ordering::Relaxed);
+        match held <= most {
             true => Ok(()),
-            false => Err(Error::Crowded { limit: self.budget.most }),
+            false => Err(Error::Crowded { limit: most }),
         }
     }
 }
@@ -67,6 +79,6 @@ mod tests {
         drop(two);
         one.take(4).unwrap();
         drop(one);
-        assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.held(), 0);
     }
 }

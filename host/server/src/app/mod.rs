@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use samara_engine::Host;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, ServeLimits};
 use crate::error::{Error, Result};
-use crate::functions::{Functions, Source};
+use crate::functions::{Functions, Room, Source};
 use crate::live;
 use crate::metrics::Metrics;
 use crate::trace::Tracer;
@@ -55,7 +55,7 @@ pub(crate) struct Server {
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// What the bodies of requests may take together.
     pub(crate) bodies: Arc<Budget>,
-    connections: Semaphore,
+    connections: Arc<Room>,
     phase: AtomicU8,
     /// Tells of every new phase. Ends where nobody drives the server any more.
     pub(crate) phases: watch::Receiver<Phase>,
@@ -91,7 +91,7 @@ impl App {
         let tls = tls::acceptor(config.tls.as_ref())?;
         let limits = config.limits.clone();
         let functions = Functions::new(parts.host, parts.source, limits.clone(), Arc::clone(&metrics));
-        functions.replace(&config.functions).await?;
+        functions.replace(&config.functions, &limits).await?;
         let (stop, phases) = watch::channel(Phase::Serving);
         Ok(Self {
             stop,
@@ -101,8 +101,8 @@ impl App {
                 functions,
                 metrics,
                 tracer,
-                bodies: Budget::new(limits.bodies.max(limits.body)),
-                connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
+                bodies: Budget::new(bodies(&limits)),
+                connections: Room::new(limits.connections),
                 phase: AtomicU8::new(Phase::Serving as u8),
                 phases,
             }),
@@ -156,9 +156,9 @@ impl Running {
     }
 
     /// Takes over new settings: functions are loaded beside the old ones and
-    /// swapped in at once; tokens, certificates and limits of bodies hold for
-    /// new requests and connections. Limits on counts, and where traces go, stay
-    /// as they were.
+    /// swapped in at once; tokens, certificates and limits hold for new requests
+    /// and connections. Those that are there stay, also where there are more of
+    /// them than new limits let in.
     ///
     /// # Errors
     /// What is wrong with the new settings; the old ones then stay.
@@ -169,7 +169,9 @@ impl Running {
                 "TLS cannot be switched on or off while connections are open; start the server again";
             return Err(Error::Malformed(reason.to_owned()));
         }
-        self.server.functions.replace(&config.functions).await?;
+        self.server.functions.replace(&config.functions, &config.limits).await?;
+        self.server.connections.resize(config.limits.connections);
+        self.server.bodies.resize(bodies(&config.limits));
         self.server.tls.store(Arc::new(tls));
         self.server.config.store(Arc::new(config));
         tracing::info!("the settings were reloaded");
@@ -205,6 +207,11 @@ impl Running {
         self.server.phase.store(phase as u8, Ordering::SeqCst);
         self.stop.send_replace(phase);
     }
+}
+
+/// What bodies may take together: as much as one may, at least.
+fn bodies(limits: &ServeLimits) -> u64 {
+    limits.bodies.max(limits.body)
 }
 
 impl Server {
