@@ -57,6 +57,14 @@ impl Share {
             false => Err(Error::Crowded { limit: most }),
         }
     }
+
+    /// Hands over so many of the bytes that it holds, or all of them.
+    pub(crate) fn split(&self, bytes: u64) -> Share {
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        let before = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let part = before.unwrap_or_default().min(bytes);
+        Share { budget: Arc::clone(&self.budget), held: AtomicU64::new(part) }
+    }
 }
 
 impl Drop for Share {
@@ -80,5 +88,21 @@ mod tests {
         one.take(4).unwrap();
         drop(one);
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn a_part_is_given_back_by_itself() {
+        let budget = Budget::new(10);
+        let whole = budget.share();
+        whole.take(8).unwrap();
+        let part = whole.split(3);
+        drop(whole.split(1));
+        assert_eq!(budget.held(), 7);
+        drop(whole);
+        assert_eq!(budget.held(), 3);
+        drop(part.split(100));
+        assert_eq!((part.held.load(Ordering::Relaxed), budget.held()), (0, 0));
+        budget.resize(2);
+        assert!(matches!(budget.share().take(3), Err(Error::Crowded { limit: 2 })));
     }
 }

@@ -52,7 +52,7 @@ async fn checked(
     let mut response = match guard::preflight(&request, origin.as_ref()) {
         Some(allowed) => allowed,
         None => route(server, context, request).await.unwrap_or_else(|error| {
-            server.metrics.told(context.protocol, &error);
+            server.metrics.told(context.protocol, error.kind());
             refusal(&error)
         }),
     };

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 mod contents;
 mod describe;
 mod health;
+mod held;
 mod packing;
 mod repository;
 mod request;
@@ -31,6 +32,7 @@ use tonic::Status;
 use tonic::codegen::{BoxFuture, Service};
 
 use self::arrival::Arrival;
+use self::held::Held;
 use self::packing::{Packing, Unpacking};
 use self::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use self::status::{refusal, refused};
@@ -80,23 +82,17 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let context = match admit(server, &request) {
-        Ok(context) => context,
-        Err(error) => {
-            server.metrics.told(Protocol::Grpc, &error);
-            return refusal(&error);
+    let (id, mut response) = match admit(server, &request) {
+        Ok(context) => {
+            let id = context.id.header();
+            request.extensions_mut().insert(context);
+            (id, unpacked(server, request).await)
         }
+        Err(error) => (None, refusal(&error)),
     };
-    let id = context.id.header();
-    request.extensions_mut().insert(context);
-    let mut response = match Packing::take(request.headers_mut()) {
-        None => dispatch(server, request).await,
-        Some(packing) => {
-            let limit = server.config().limits.body;
-            let unpack = |body| Unpacking::new(Arrival::new(body, limit, None), packing, limit);
-            dispatch(server, request.map(unpack)).await
-        }
-    };
+    if let Some(kind) = status::told(&response) {
+        server.metrics.told(Protocol::Grpc, kind);
+    }
     if let Some(id) = id {
         response.headers_mut().insert(ID_HEADER, id);
     }
@@ -127,12 +123,32 @@ fn admit<B>(server: &Arc<Server>, request: &Request<B>) -> Result<RequestContext
     Ok(context)
 }
 
+/// Lets the service answer, which sees no compressed messages.
+async fn unpacked<B>(server: &Arc<Server>, mut request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let limit = server.config().limits.body;
+    // What unary requests hold is held until the answer is there: tensors are
+    // slices of the body.
+    let held = Held::new(server.bodies.share(), limit);
+    match Packing::take(request.headers_mut()) {
+        None => dispatch(server, request, &held).await,
+        Some(packing) => {
+            let arrive = |body| Arrival::new(body, limit, None).held_in(&held);
+            let unpack = |body| Unpacking::new(arrive(body), packing, limit, Arc::clone(&held));
+            dispatch(server, request.map(unpack), &held).await
+        }
+    }
+}
+
 /// Service and method of a path `/SERVICE/METHOD`.
 fn method(path: &str) -> (&str, &str) {
     path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default()
 }
 
-async fn dispatch<B>(server: &Arc<Server>, request: Request<B>) -> Response<Body>
+async fn dispatch<B>(server: &Arc<Server>, request: Request<B>, held: &Arc<Held>) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -147,16 +163,13 @@ where
     };
     let limit = if has_tensors { limits.body } else { limits.body.min(SMALL) };
     let patience = (!is_stream).then_some(limits.body_timeout);
-    // Held until the answer is there: tensors are slices of the body. A stream
-    // is bounded by the calls that it may have open.
-    let share = (!is_stream).then(|| Arc::new(server.bodies.share()));
-    let arrive = |body| Arrival::new(body, limit, patience).held_in(share.clone());
+    let arrive = |body| Arrival::new(body, limit, patience).held_in(held);
     let answered = match service {
         SERVICE => {
             let mut service = GrpcInferenceServiceServer::from_arc(Arc::clone(server))
                 .max_decoding_message_size(usize::try_from(limit).unwrap_or(usize::MAX))
                 .max_encoding_message_size(LARGEST_ANSWER);
-            service.call(request.map(arrive)).await
+            held.within(service.call(request.map(arrive))).await
         }
         HEALTH => health::service(server).call(request.map(arrive)).await,
         REFLECTION => reflect(false, request.map(|body| tonic::body::Body::new(arrive(body)))).await,

@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 
+use super::held::Held;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use super::service;
-use super::status::status;
+use super::status::{kind, status};
 use crate::app::Server;
+use crate::budget::Share;
 use crate::context::{Protocol, RequestContext};
 use crate::error::Error;
 
@@ -30,6 +32,7 @@ pub(super) async fn converse(
     context: RequestContext,
     mut requests: Streaming<ModelInferRequest>,
     answers: mpsc::Sender<Result<ModelStreamInferResponse, Status>>,
+    held: &Arc<Held>,
 ) {
     let mut running = VecDeque::with_capacity(AT_A_TIME);
     let mut is_open = true;
@@ -45,9 +48,14 @@ pub(super) async fn converse(
                 }
             }
             request = requests.message(), if is_open && running.len() < AT_A_TIME => match request {
-                Ok(Some(request)) => running.push_back(Call::start(&server, &context, request)),
+                Ok(Some(request)) => {
+                    running.push_back(Call::start(&server, &context, request, held.next()));
+                }
                 Ok(None) => is_open = false,
-                Err(error) => (is_open, ending) = (false, Some(error)),
+                Err(error) => {
+                    server.metrics.told(Protocol::Grpc, kind(&error));
+                    (is_open, ending) = (false, Some(error));
+                }
             },
             () = server.closing(), if is_open => {
                 (is_open, ending) = (false, Some(status(&Error::Draining)));
@@ -63,7 +71,13 @@ pub(super) async fn converse(
 struct Call(JoinHandle<ModelStreamInferResponse>);
 
 impl Call {
-    fn start(server: &Arc<Server>, context: &RequestContext, request: ModelInferRequest) -> Self {
+    /// `share` is what the request holds, until it is answered.
+    fn start(
+        server: &Arc<Server>,
+        context: &RequestContext,
+        request: ModelInferRequest,
+        share: Share,
+    ) -> Self {
         let (server, mut context) = (Arc::clone(server), context.clone());
         // The client's deadline is for the stream, its own for each request.
         let now = Instant::now();
@@ -71,10 +85,11 @@ impl Call {
             context.patience.map(|all| all.saturating_sub(now.duration_since(context.received)));
         context.received = now;
         Self(tokio::spawn(async move {
+            let _share = share;
             let whose = (request.model_name.clone(), request.model_version.clone(), request.id.clone());
             let answered = service::infer(&server, context, request).await;
             if let Err(error) = &answered {
-                server.metrics.told(Protocol::Grpc, error);
+                server.metrics.told(Protocol::Grpc, error.kind());
             }
             told(answered, whose)
         }))

@@ -70,7 +70,7 @@ fn an_answer_that_takes_long_is_no_idle_connection() {
     http1.write(format!("{head}{GOOD}").as_bytes());
     let mut http2 = Connection::open(server.address);
     http2.post(1, "/v2/models/wait/infer", GOOD.as_bytes());
-    server.gate.wait_for(2);
+    wait_for(&server, "samara_requests_in_flight", 2);
     // Connections that came later are closed by now.
     for _ in 0..3 {
         rest(&mut connect(server.address));

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod admission;
+mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
 mod drain;
@@ -76,14 +77,14 @@ fn expect_doubled(server: &Server, function: &str) {
 
 /// Waits until so many requests of a function run, and so many wait.
 fn wait_until(server: &Server, function: &str, running: u64, queued: u64) {
-    let mut client = server.client();
-    loop {
-        let live = client.send("GET", "/api/live", &[], b"").json();
-        let live = &live["functions"][function];
-        if live["in_flight"] == running && live["queued"] == queued {
-            return;
-        }
-    }
+    while live(server, function) != (running, queued) {}
+}
+
+/// How many requests of a function run, and how many wait.
+fn live(server: &Server, function: &str) -> (u64, u64) {
+    let live = server.get("/api/live").json();
+    let count = |what: &str| live["functions"][function][what].as_u64().unwrap();
+    (count("in_flight"), count("queued"))
 }
 
 /// An answer of a stream of gRPC.

@@ -84,7 +84,7 @@ fn new_limits_of_a_function_hold_at_once_and_those_who_are_in_stay() {
     refused(1, 0);
     reload(&server, within(2, 0)).unwrap();
     inside.push(ask(&server, "f", 2, ""));
-    server.gate.wait_for(2);
+    wait_until(&server, "f", 2, 0);
     refused(2, 0);
     reload(&server, within(1, 1)).unwrap();
     inside.push(ask(&server, "f", 3, ""));
