@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use tonic::Status;
 use tonic::codegen::{BoxFuture, Service};
@@ -41,6 +41,7 @@ use crate::body::{Body, BoxError};
 use crate::context::{ID_HEADER, Protocol, RequestContext};
 use crate::error::{Error, Result};
 use crate::guard;
+use crate::trace::Asked;
 
 pub(crate) use self::request::fuzz as fuzz_infer_request;
 
@@ -65,6 +66,9 @@ const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
+const INFER: &str = "ModelInfer";
+const STREAM: &str = "ModelStreamInfer";
+
 /// The largest message of a method that carries no tensors, in bytes.
 const SMALL: u64 = 1 << 20;
 /// The largest message that clients can take, in bytes.
@@ -82,16 +86,28 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let (id, mut response) = match admit(server, &request) {
-        Ok(context) => {
-            let id = context.id.header();
+    let mut context = RequestContext::new(Protocol::Grpc, request.headers());
+    let id = context.id.header();
+    let (service, method) = method(request.uri().path());
+    let method = if service == SERVICE { traced(method) } else { None };
+    let span = method.and_then(|method| server.tracing.begin(&mut context, || Asked::Grpc { method }));
+    let mut response = match admit(server, &mut context, &request) {
+        Ok(()) => {
             request.extensions_mut().insert(context);
-            (id, unpacked(server, request).await)
+            unpacked(server, request).await
         }
-        Err(error) => (None, refusal(&error)),
+        Err(error) => refusal(&error),
     };
-    if let Some(kind) = status::told(&response) {
+    let told = status::told(&response);
+    if let Some(kind) = told {
         server.metrics.told(Protocol::Grpc, kind);
+    }
+    match (span, told) {
+        (Some(span), Some(kind)) => span.fail(kind),
+        // Its requests are traced one by one.
+        (Some(span), None) if method == Some(STREAM) => span.leave(),
+        (Some(span), None) => span.end(StatusCode::OK),
+        (None, _) => {}
     }
     if let Some(id) = id {
         response.headers_mut().insert(ID_HEADER, id);
@@ -100,7 +116,7 @@ where
 }
 
 /// What is checked before the method is looked at.
-fn admit<B>(server: &Arc<Server>, request: &Request<B>) -> Result<RequestContext> {
+fn admit<B>(server: &Arc<Server>, context: &mut RequestContext, request: &Request<B>) -> Result<()> {
     let headers = request.headers();
     let (service, method) = method(request.uri().path());
     // Probes carry no tokens.
@@ -117,10 +133,39 @@ fn admit<B>(server: &Arc<Server>, request: &Request<B>) -> Result<RequestContext
         let found = format!("`{}`", String::from_utf8_lossy(content_type));
         return Err(Error::MediaType { found, expected: "application/grpc+proto" });
     }
-    let mut context = RequestContext::new(Protocol::Grpc, headers)?;
+    context.read_patience(headers)?;
     let given = timeout::read(headers)?;
     context.patience = [context.patience, given].into_iter().flatten().min();
-    Ok(context)
+    Ok(())
+}
+
+/// A method whose calls are traced; those of probes are not. What clients ask
+/// for that there is not has one name.
+fn traced(method: &str) -> Option<&'static str> {
+    const METHODS: [&str; 18] = [
+        INFER,
+        STREAM,
+        "ServerMetadata",
+        "ModelReady",
+        "ModelMetadata",
+        "ModelConfig",
+        "ModelStatistics",
+        "RepositoryIndex",
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+        "SystemSharedMemoryStatus",
+        "SystemSharedMemoryRegister",
+        "SystemSharedMemoryUnregister",
+        "CudaSharedMemoryStatus",
+        "CudaSharedMemoryRegister",
+        "CudaSharedMemoryUnregister",
+        "TraceSetting",
+        "LogSettings",
+    ];
+    match method {
+        "ServerLive" | "ServerReady" => None,
+        _ => Some(METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER")),
+    }
 }
 
 /// Lets the service answer, which sees no compressed messages.
@@ -156,8 +201,8 @@ where
     let limits = server.config().limits.clone();
     let (service, method) = method(request.uri().path());
     let (is_stream, has_tensors) = match method {
-        "ModelInfer" => (false, true),
-        "ModelStreamInfer" => (true, true),
+        INFER => (false, true),
+        STREAM => (true, true),
         "ServerReflectionInfo" => (true, false),
         _ => (false, false),
     };

@@ -25,7 +25,7 @@ use super::request::{self, Asked};
 use super::status::status;
 use super::{describe, repository, response, statistics, stream};
 use crate::app::Server;
-use crate::context::{Protocol, RequestContext, RequestId};
+use crate::context::{RequestContext, RequestId};
 use crate::error::Result;
 use crate::functions::Served;
 
@@ -37,11 +37,12 @@ pub(super) async fn infer(
     mut context: RequestContext,
     mut message: ModelInferRequest,
 ) -> Result<ModelInferResponse> {
-    let served = find(server, &message.model_name, &message.model_version)?;
     let id = std::mem::take(&mut message.id);
     if let Some(given) = RequestId::given(&id) {
-        context.id = given;
+        context = context.named(given);
     }
+    let served = find(server, &message.model_name, &message.model_version)?;
+    context.asks(&served);
     let Asked { inference, form, classes } = request::read(message)?;
     let answered = server.infer(&served, &context, inference).await?;
     response::write(answered, id, form, &classes)
@@ -216,10 +217,8 @@ fn answer<T>(answered: Result<T>) -> Answer<T> {
 
 /// What was read from the headers of this request.
 fn context<T>(request: &mut Request<T>) -> Result<RequestContext, Status> {
-    match request.extensions_mut().remove() {
-        Some(context) => Ok(context),
-        None => RequestContext::new(Protocol::Grpc, &http::HeaderMap::new()).map_err(|error| status(&error)),
-    }
+    let context = request.extensions_mut().remove();
+    context.ok_or_else(|| Status::internal("nothing is known of the headers of this request"))
 }
 
 fn no_shared_memory() -> Status {

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
+
+use super::STREAM;
 
 use super::held::Held;
 use super::proto::infer_parameter::ParameterChoice;
@@ -17,7 +20,8 @@ use super::status::{kind, status};
 use crate::app::Server;
 use crate::budget::Share;
 use crate::context::{Protocol, RequestContext};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::trace::Asked;
 
 /// Requests of one stream that run at a time; the next is read when the first
 /// is answered.
@@ -53,7 +57,7 @@ pub(super) async fn converse(
                 }
                 Ok(None) => is_open = false,
                 Err(error) => {
-                    server.metrics.told(Protocol::Grpc, kind(&error));
+                    fails(&server, &context, kind(&error));
                     (is_open, ending) = (false, Some(error));
                 }
             },
@@ -65,6 +69,19 @@ pub(super) async fn converse(
     if let Some(ending) = ending {
         let _ = answers.send(Err(ending)).await;
     }
+}
+
+/// Tells of an error that no request of the stream is to blame for.
+fn fails(server: &Server, context: &RequestContext, kind: ErrorKind) {
+    server.metrics.told(Protocol::Grpc, kind);
+    let mut context = RequestContext { received: Instant::now(), ..context.clone() };
+    if let Some(span) = server.tracing.begin(&mut context, asked) {
+        span.fail(kind);
+    }
+}
+
+fn asked() -> Asked {
+    Asked::Grpc { method: STREAM }
 }
 
 /// A request that is being answered; dropping it stops that.
@@ -84,12 +101,19 @@ impl Call {
         context.patience =
             context.patience.map(|all| all.saturating_sub(now.duration_since(context.received)));
         context.received = now;
+        let span = server.tracing.begin(&mut context, asked);
         Self(tokio::spawn(async move {
             let _share = share;
             let whose = (request.model_name.clone(), request.model_version.clone(), request.id.clone());
             let answered = service::infer(&server, context, request).await;
-            if let Err(error) = &answered {
-                server.metrics.told(Protocol::Grpc, error.kind());
+            let failure = answered.as_ref().err().map(Error::kind);
+            if let Some(kind) = failure {
+                server.metrics.told(Protocol::Grpc, kind);
+            }
+            match (span, failure) {
+                (Some(span), Some(kind)) => span.fail(kind),
+                (Some(span), None) => span.end(StatusCode::OK),
+                (None, _) => {}
             }
             told(answered, whose)
         }))

@@ -46,13 +46,13 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    context.asks(&served);
     // Held until the answer is written: tensors are slices of the body.
     let share = server.bodies.share();
     let request = read(server, &served, context, &parts.headers, body, &share).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
-    let own_context =
-        id.as_deref().and_then(RequestId::given).map(|id| RequestContext { id, ..context.clone() });
+    let own_context = id.as_deref().and_then(RequestId::given).map(|id| context.named(id));
     let inference = Inference { inputs, outputs: names, timeout };
     let answer = server.infer(&served, own_context.as_ref().unwrap_or(context), inference).await?;
     let form = Form { id, outputs, is_binary };

@@ -82,6 +82,13 @@ impl Item {
         self
     }
 
+    /// The same, where the model waits at the test's gate.
+    pub fn with_gated_model(mut self, name: &str) -> Self {
+        let bytes = name.as_bytes().to_vec();
+        self.source.models.insert(name.to_owned(), model_request(gate::BACKEND, name, bytes));
+        self
+    }
+
     /// Grants the component requests to a host.
     pub fn may_ask(mut self, host: &str) -> Self {
         self.source.grants.http_hosts.push(host.to_owned());
