@@ -6,13 +6,13 @@ use std::sync::Arc;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use samara_nn::{BatchPolicy, ResidentModel, Signature, TensorSpec};
+use samara_protocol::json::Inputs;
 use serde_json::{Value, json};
 
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::functions::{Item, Served, State, Table};
-use crate::json::Inputs;
 use crate::live;
 use crate::router::{expect_method, json};
 

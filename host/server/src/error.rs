@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use samara_nn::quoted;
 
-use crate::json;
+use samara_protocol::json;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -2,9 +2,9 @@
 //! they answer or refuse.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use samara_protocol::json::{Inputs, parse_request, parse_tensors};
 
 use crate::context::{Protocol, RequestContext};
-use crate::json::{Inputs, parse_request, parse_tensors};
 use crate::trace::Traceparent;
 
 /// A request of REST for inference, of which so many bytes are JSON, or all.

@@ -23,7 +23,6 @@ mod grpc;
 mod guard;
 mod http_function;
 mod infer;
-pub mod json;
 mod live;
 mod logs;
 mod metrics;

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use samara_nn::{ANY_SIZE, Datatype, Signature, Tensor, TensorSpec, format_shape};
+use samara_protocol::json::{self, HttpRequest, parse_http_request};
 
 use crate::error::{Error, Result};
-use crate::json::{self, HttpRequest, parse_http_request};
 
 /// The header that says how many bytes of a body are JSON; the rest are
 /// tensors.

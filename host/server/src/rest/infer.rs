@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use samara_protocol::json::HttpRequest;
 
 use super::decode::{self, Decoded, JSON_LENGTH};
 use super::encode::{self, Encoded, Form};
@@ -17,7 +18,6 @@ use crate::context::{ID_HEADER, RequestContext, RequestId};
 use crate::error::Result;
 use crate::functions::Served;
 use crate::infer::Inference;
-use crate::json::HttpRequest;
 use crate::router::{expect_method, json};
 
 /// Bytes of a body or of outputs that are read or written where the request

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use samara_protocol::json::Object;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -12,7 +13,6 @@ use super::{decoded, encoding, unknown, written};
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
-use crate::json::Object;
 use crate::router::{self, expect_method};
 
 /// The parameter that names the image to load under a name, where the server
