@@ -2,7 +2,6 @@
 //! made when the request is over, from the times that its call reports; until
 //! then it carries only its ids.
 
-mod context;
 mod export;
 mod spans;
 
@@ -12,8 +11,8 @@ use std::time::Duration;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanProcessor};
+use samara_protocol::Traceparent;
 
-pub(crate) use context::Traceparent;
 pub(crate) use spans::Finished;
 
 use crate::config::Telemetry;
@@ -70,7 +69,7 @@ impl Tracer {
     pub(crate) fn sample(&self, traceparent: Option<&str>) -> Option<Place> {
         let parent = traceparent.and_then(Traceparent::parse);
         let (trace, is_sampled) = match parent {
-            Some(parent) => (parent.trace, parent.is_sampled),
+            Some(parent) => (parent.trace.into(), parent.is_sampled),
             None => {
                 let trace = self.ids.new_trace_id();
                 (trace, self.is_chosen(trace))
@@ -78,7 +77,7 @@ impl Tracer {
         };
         is_sampled.then(|| Place {
             trace,
-            parent: parent.map(|parent| parent.span),
+            parent: parent.map(|parent| parent.span.into()),
             server: self.ids.new_span_id(),
             function: self.ids.new_span_id(),
         })
@@ -102,7 +101,9 @@ impl Tracer {
 impl Place {
     /// What the guest's own requests carry.
     pub(crate) fn traceparent(&self) -> Arc<str> {
-        Traceparent { trace: self.trace, span: self.function, is_sampled: true }.to_string().into()
+        let trace = u128::from_be_bytes(self.trace.to_bytes());
+        let span = u64::from_be_bytes(self.function.to_bytes());
+        Traceparent { trace, span, is_sampled: true }.to_string().into()
     }
 }
 
