@@ -123,7 +123,7 @@ pub(crate) fn other(method: &str) -> Told {
         }
         .encode_to_vec(),
         "RepositoryIndex" => {
-            RepositoryIndexResponse { models: vec![model("double", "READY"), model("old", "UNAVAILABLE")] }
+            RepositoryIndexResponse { models: vec![model("double", "State.READY"), model("old", "UNAVAILABLE")] }
                 .encode_to_vec()
         }
         _ => return Err((12, "there is no such method")),

@@ -203,9 +203,10 @@ impl Server {
     /// The names of the functions that are ready, where the server lists them
     /// (the protocol's model repository extension).
     async fn functions(&self) -> Option<Vec<String>> {
-        let request = RepositoryIndexRequest { ready: true, ..RepositoryIndexRequest::default() };
+        let request = RepositoryIndexRequest::default();
         let index: RepositoryIndexResponse = self.ask("RepositoryIndex", &request).await.ok()?.ok()?;
-        let is_ready = |state: &str| matches!(state, "" | "READY");
+        // Some write the name of their type before it.
+        let is_ready = |state: &str| state.is_empty() || state.rsplit('.').next() == Some("READY");
         let ready = index.models.into_iter().filter(|model| is_ready(&model.state));
         let mut names: Vec<String> = ready.map(|model| model.name).collect();
         names.sort();
