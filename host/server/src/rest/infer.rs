@@ -20,9 +20,13 @@ use crate::infer::Inference;
 use crate::json::HttpRequest;
 use crate::router::{expect_method, json};
 
-/// Bytes of a body or of outputs that are read or written where the request
-/// came in; more take longer than handing them to another thread.
+/// Bytes of JSON or of outputs that are read or written where the request came
+/// in; more take longer than handing them to another thread.
 const SMALL: usize = 64 << 10;
+
+/// Bytes of a body with few of JSON that are read there: of the tensors behind
+/// it, most are taken as they lie.
+const SMALL_BEHIND: usize = 1 << 20;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -97,7 +101,8 @@ async fn read(
     let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
     share.take(body.len().saturating_sub(packed) as u64)?;
-    let request = match body.len() <= SMALL {
+    let is_small = json_length.unwrap_or(body.len()) <= SMALL && body.len() <= SMALL_BEHIND;
+    let request = match is_small {
         true => decode::request(json_length, body),
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
     };
