@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue};
 
 use crate::error::{Error, Result};
+use crate::functions::Served;
+use crate::trace::Traced;
 
 /// The header by which a REST client gives a deadline, in milliseconds.
 pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
@@ -46,6 +48,8 @@ pub(crate) struct RequestContext {
     pub(crate) patience: Option<Duration>,
     /// The client's W3C trace context, as it came.
     pub(crate) traceparent: Option<Arc<str>>,
+    /// Its spans, where it is traced.
+    pub(crate) trace: Option<Traced>,
 }
 
 /// A request's id: visible ASCII. Clones share it.
@@ -84,19 +88,43 @@ impl std::fmt::Display for RequestId {
 }
 
 impl RequestContext {
-    /// Reads the headers that matter to every protocol.
-    ///
-    /// # Errors
-    /// A deadline that is no number of milliseconds.
-    pub(crate) fn new(protocol: Protocol, headers: &HeaderMap) -> Result<Self> {
+    /// Reads the headers that matter to every protocol, without the deadline.
+    pub(crate) fn new(protocol: Protocol, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        Ok(Self {
+        Self {
             protocol,
             id: text(ID_HEADER).and_then(RequestId::given).unwrap_or_else(RequestId::next),
             received: Instant::now(),
-            patience: headers.get(TIMEOUT_HEADER).map(|value| milliseconds(value.as_bytes())).transpose()?,
+            patience: None,
             traceparent: text("traceparent").map(Arc::from),
-        })
+            trace: None,
+        }
+    }
+
+    /// Reads the client's deadline.
+    ///
+    /// # Errors
+    /// One that is no number of milliseconds.
+    pub(crate) fn read_patience(&mut self, headers: &HeaderMap) -> Result<()> {
+        self.patience =
+            headers.get(TIMEOUT_HEADER).map(|value| milliseconds(value.as_bytes())).transpose()?;
+        Ok(())
+    }
+
+    /// The request turns out to ask this function.
+    pub(crate) fn asks(&self, served: &Arc<Served>) {
+        if let Some(trace) = &self.trace {
+            trace.asks(served);
+        }
+    }
+
+    /// The same request under the id in its body, which goes before that of a
+    /// header.
+    pub(crate) fn named(&self, id: RequestId) -> Self {
+        if let Some(trace) = &self.trace {
+            trace.is_named(&id);
+        }
+        Self { id, ..self.clone() }
     }
 }
 
@@ -116,7 +144,9 @@ mod tests {
 
     fn context(name: &'static str, value: &'static str) -> Result<RequestContext> {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-        RequestContext::new(Protocol::Rest, &headers)
+        let mut context = RequestContext::new(Protocol::Rest, &headers);
+        context.read_patience(&headers)?;
+        Ok(context)
     }
 
     #[test]

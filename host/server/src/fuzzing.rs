@@ -46,7 +46,10 @@ pub fn headers(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    let Ok(context) = RequestContext::new(Protocol::Rest, &headers) else { return };
+    let mut context = RequestContext::new(Protocol::Rest, &headers);
+    if context.read_patience(&headers).is_err() {
+        return;
+    }
     assert!(context.id.header().is_some(), "{context:?}");
     let traceparent = context.traceparent.as_deref().and_then(Traceparent::parse);
     if let Some(known) = traceparent {

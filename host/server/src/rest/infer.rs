@@ -14,7 +14,7 @@ use crate::app::Server;
 use crate::body::{self, Body};
 use crate::budget::Share;
 use crate::context::{ID_HEADER, RequestContext, RequestId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::Served;
 use crate::infer::Inference;
 use crate::json::HttpRequest;
@@ -50,13 +50,13 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    context.asks(&served);
     // Held until the answer is written: tensors are slices of the body.
     let share = server.bodies.share();
     let request = read(server, &served, context, &parts.headers, body, &share).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
-    let own_context =
-        id.as_deref().and_then(RequestId::given).map(|id| RequestContext { id, ..context.clone() });
+    let own_context = id.as_deref().and_then(RequestId::given).map(|id| context.named(id));
     let inference = Inference { inputs, outputs: names, timeout };
     let answer = server.infer(&served, own_context.as_ref().unwrap_or(context), inference).await?;
     let form = Form { id, outputs, is_binary };
@@ -100,18 +100,26 @@ async fn read(
     server.check_room(served, context)?;
     let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
-    share.take(body.len().saturating_sub(packed) as u64)?;
-    let is_small = json_length.unwrap_or(body.len()) <= SMALL && body.len() <= SMALL_BEHIND;
+    let unpacked = body.len();
+    share.take(unpacked.saturating_sub(packed) as u64)?;
+    let is_small = json_length.unwrap_or(unpacked) <= SMALL && unpacked <= SMALL_BEHIND;
     let request = match is_small {
         true => decode::request(json_length, body),
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
     };
     let signature = served.signature()?;
-    match request {
-        Ok(Decoded::Request(request)) => Ok(request),
-        Ok(Decoded::Raw(body)) => decode::raw(signature, body),
-        Err(wrong) => Err(wrong.of(signature)),
+    let request = match request {
+        Ok(Decoded::Request(request)) => request,
+        Ok(Decoded::Raw(body)) => decode::raw(signature, body)?,
+        Err(wrong) => return Err(wrong.of(signature)),
+    };
+    // In memory, tensors are larger than short numbers in JSON are.
+    let tensors: usize = request.inputs.iter().map(|(_, tensor)| tensor.data().len()).sum();
+    if tensors as u64 > limit {
+        return Err(Error::TooLarge { what: "what the tensors of the request hold, in memory,", limit });
     }
+    share.take(tensors.saturating_sub(packed.max(unpacked)) as u64)?;
+    Ok(request)
 }
 
 async fn respond(headers: &HeaderMap, encoded: Encoded) -> Result<Response<Body>> {
