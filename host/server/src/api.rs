@@ -6,13 +6,14 @@ use std::sync::Arc;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use samara_nn::{BatchPolicy, ResidentModel, Signature, TensorSpec};
+use samara_protocol::json::Inputs;
+use samara_protocol::rest::path::decoded;
 use serde_json::{Value, json};
 
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::functions::{Item, Served, State, Table};
-use crate::json::Inputs;
 use crate::live;
 use crate::router::{expect_method, json};
 
@@ -29,7 +30,7 @@ pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> 
         ["live"] => Ok(live::live(server)),
         ["functions", name, "tests", test] => {
             let served = server.functions.find(&decoded(name)?, None)?;
-            test_case(served, decoded(test)?).await
+            test_case(served, &decoded(test)?).await
         }
         _ => Err(Error::NoSuchPath { path: path.to_owned() }),
     }
@@ -100,7 +101,7 @@ fn model(name: &str, model: &ResidentModel) -> Value {
 }
 
 /// The request that a test of the function makes.
-async fn test_case(served: Arc<Served>, name: String) -> Result<Response<Body>> {
+async fn test_case(served: Arc<Served>, name: &str) -> Result<Response<Body>> {
     let Some(test) = served.tests.iter().find(|test| test.name == name).cloned() else {
         let known: Vec<&str> = served.tests.iter().map(|test| test.name.as_str()).collect();
         let path = format!("/api/functions/{}/tests/{name}; there is {known:?}", served.name);
@@ -114,10 +115,4 @@ async fn test_case(served: Arc<Served>, name: String) -> Result<Response<Body>> 
     let text = serde_json::to_vec(&Inputs { inputs: &inputs })
         .map_err(|error| Error::Internal(error.to_string()))?;
     Ok(json(StatusCode::OK, text))
-}
-
-/// A part of a path with its escapes resolved.
-fn decoded(part: &str) -> Result<String> {
-    let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::Malformed(format!("`{part}` is not UTF-8")))
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 use http::StatusCode;
 use samara_nn::quoted;
 
-use crate::json;
-
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a request was not answered as asked.
@@ -27,7 +25,7 @@ pub enum Error {
     #[error("{0}")]
     Malformed(String),
     #[error(transparent)]
-    Json(#[from] json::Error),
+    Protocol(#[from] samara_protocol::Error),
     #[error("{what} is larger than {limit} bytes, which is the most that this server takes")]
     TooLarge { what: &'static str, limit: u64 },
     #[error("there is nothing at {path}")]
@@ -161,7 +159,8 @@ impl Error {
             Error::UnknownFunction { .. } | Error::UnknownVersion { .. } | Error::NoSuchPath { .. } => {
                 ErrorKind::NotFound
             }
-            Error::UnknownOutput { .. } | Error::Malformed(_) | Error::Json(_) => ErrorKind::InvalidInput,
+            Error::UnknownOutput { .. } | Error::Malformed(_) => ErrorKind::InvalidInput,
+            Error::Protocol(error) => message_kind(error.kind()),
             Error::NotCalledWithTensors { .. } => ErrorKind::Unsupported,
             Error::TooLarge { .. } => ErrorKind::TooLarge,
             Error::Method { .. } => ErrorKind::MethodNotAllowed,
@@ -179,6 +178,15 @@ impl Error {
             Error::Load { .. } => ErrorKind::LoadFailed,
             Error::Internal(_) => ErrorKind::Internal,
         }
+    }
+}
+
+fn message_kind(kind: samara_protocol::ErrorKind) -> ErrorKind {
+    use samara_protocol::ErrorKind as Protocol;
+    match kind {
+        Protocol::InvalidInput => ErrorKind::InvalidInput,
+        Protocol::TooLarge => ErrorKind::TooLarge,
+        _ => ErrorKind::Internal,
     }
 }
 

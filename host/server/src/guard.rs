@@ -2,10 +2,10 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use samara_protocol::headers::bearer;
 use subtle::ConstantTimeEq;
 
 use crate::body::Body;
@@ -30,7 +30,7 @@ pub(crate) fn check_token(config: &Config, headers: &HeaderMap) -> Result<()> {
     if config.tokens.is_empty() {
         return Ok(());
     }
-    let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(bearer);
+    let given = bearer(headers);
     // Every token is compared, and each in constant time: how long it takes
     // says nothing about how close a guess was.
     let is_known = |given: &[u8]| {
@@ -41,11 +41,6 @@ pub(crate) fn check_token(config: &Config, headers: &HeaderMap) -> Result<()> {
         true => Ok(()),
         false => Err(Error::Unauthorized),
     }
-}
-
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
 /// The origin of the page that asks, if it is one that may.
@@ -83,6 +78,8 @@ pub(crate) fn let_in(response: &mut Response<Body>, origin: HeaderValue) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+
     use super::*;
 
     fn headers(name: http::HeaderName, value: &'static str) -> HeaderMap {

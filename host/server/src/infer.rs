@@ -6,22 +6,13 @@ use std::time::{Duration, Instant};
 
 use samara_engine::CallReport;
 use samara_nn::NamedTensor;
+use samara_protocol::Inference;
 
 use crate::app::Server;
 use crate::context::RequestContext;
 use crate::error::Result;
 use crate::functions::Served;
 use crate::watch::Watch;
-
-/// What a codec read from a request.
-#[derive(Debug, Default)]
-pub(crate) struct Inference {
-    pub(crate) inputs: Vec<NamedTensor>,
-    /// The outputs that are asked for, in this order; empty for all.
-    pub(crate) outputs: Vec<String>,
-    /// The request's own deadline, beside what its context says.
-    pub(crate) timeout: Option<Duration>,
-}
 
 /// What a function answered.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 //! functions, metrics and a page for people, on one port.
 //!
 //! The way of a request: a connection (`app/connection.rs`), the part of the
-//! server that its path names (`router.rs`), a codec that reads tensors
-//! (`rest`, `grpc`), and the protocol-neutral core (`infer.rs`), which admits
-//! it, calls the function and watches what comes of it. `error.rs` holds the
-//! one table of statuses and codes.
+//! server that its path names (`router.rs`), a codec of `samara-protocol` that
+//! reads tensors (for `rest`, `grpc`), and the protocol-neutral core
+//! (`infer.rs`), which admits it, calls the function and watches what comes of
+//! it. `error.rs` holds the one table of statuses and codes.
 
 mod api;
 mod app;
@@ -17,13 +17,10 @@ mod context;
 mod describe;
 mod error;
 mod functions;
-#[doc(hidden)]
-pub mod fuzzing;
 mod grpc;
 mod guard;
 mod http_function;
 mod infer;
-pub mod json;
 mod live;
 mod logs;
 mod metrics;

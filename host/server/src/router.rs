@@ -6,10 +6,11 @@ use std::sync::Arc;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use samara_protocol::headers::ID_HEADER;
 
 use crate::app::Server;
 use crate::body::{self, Body};
-use crate::context::{ID_HEADER, Protocol, RequestContext};
+use crate::context::{Protocol, RequestContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{api, grpc, guard, http_function, metrics, page, rest};
 

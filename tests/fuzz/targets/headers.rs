@@ -1,4 +1,4 @@
 //! The headers that every request may have: id, deadline, trace context.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| samara_server::fuzzing::headers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| samara_protocol::fuzzing::headers(bytes));

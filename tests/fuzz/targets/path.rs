@@ -1,4 +1,4 @@
 //! The path of a request, with its escapes.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| samara_server::fuzzing::path(text));
+libfuzzer_sys::fuzz_target!(|text: &str| samara_protocol::fuzzing::path(text));

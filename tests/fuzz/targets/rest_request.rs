@@ -4,5 +4,5 @@
 
 libfuzzer_sys::fuzz_target!(|input: (Option<u16>, &[u8])| {
     let (json_length, body) = input;
-    samara_server::fuzzing::rest_infer_request(json_length.map(usize::from), body);
+    samara_protocol::fuzzing::rest_infer_request(json_length.map(usize::from), body);
 });

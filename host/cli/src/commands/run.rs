@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use samara_engine::{CallReport, Compiled, ErrorKind, Kind, ModelRun};
 use samara_nn::{Datatype, NamedTensor, Signature, TensorSpec};
+use samara_protocol::json::{Parameters, Request, Response};
 
 use crate::args::RunArgs;
 use crate::compose::{Loaded, Use};
@@ -16,7 +17,6 @@ use crate::output;
 use crate::printer::Printer;
 use crate::settings::Settings;
 use crate::what::What;
-use samara_server::json::{Parameters, Request, Response};
 
 pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let images = Images::new(settings, &args.registry, printer);

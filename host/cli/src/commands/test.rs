@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use samara_nn::Signature;
 use samara_package::manifest::TestCase;
+use samara_protocol::json;
 use serde_json::{Value, json};
 
 use crate::args::TestArgs;
@@ -17,7 +18,6 @@ use crate::input;
 use crate::printer::{GREEN, Printer, RED};
 use crate::settings::Settings;
 use crate::what::What;
-use samara_server::json;
 
 /// How a test ended.
 struct Verdict {

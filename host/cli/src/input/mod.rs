@@ -11,10 +11,10 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use samara_nn::{Datatype, NamedTensor, Signature, Tensor, TensorSpec};
+use samara_protocol::json::{self, Request};
 
 pub(crate) use file::{read_bytes, read_text};
 use fit::Layout;
-use samara_server::json::{self, Request};
 
 /// One `--input`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use samara_protocol::grpc::request::{self, Asked};
+use samara_protocol::headers::RequestId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::generated::grpc_inference_service_server::GrpcInferenceService;
 use super::held::Held;
-use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::{
     CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse, CudaSharedMemoryStatusRequest,
     CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse,
@@ -21,11 +23,10 @@ use super::proto::{
     SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest,
     SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
 };
-use super::request::{self, Asked};
 use super::status::status;
 use super::{describe, repository, response, statistics, stream};
 use crate::app::Server;
-use crate::context::{RequestContext, RequestId};
+use crate::context::RequestContext;
 use crate::error::Result;
 use crate::functions::Served;
 

@@ -2,10 +2,11 @@
 
 use http::{Response, StatusCode};
 use samara_nn::TensorSpec;
+use samara_protocol::rest::path::decoded;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{decoded, written};
+use super::written;
 use crate::app::Server;
 use crate::body::Body;
 use crate::describe::{NAME, VERSION, config_datatype};

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use samara_nn::{NamedTensor, Tensor};
+use samara_protocol::json::{Output, Wanted};
 use serde::Serialize;
 
 use crate::classification::classify;
 use crate::error::{Error, Result};
 use crate::functions::Served;
 use crate::infer::Answer;
-use crate::json::{Output, Wanted};
 
 /// How an answer is asked for.
 #[derive(Debug, Default)]

@@ -6,18 +6,20 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use samara_protocol::Inference;
+use samara_protocol::headers::{ID_HEADER, RequestId};
+use samara_protocol::json::HttpRequest;
+use samara_protocol::rest::decode::{self, Decoded, JSON_LENGTH};
+use samara_protocol::rest::path::decoded;
 
-use super::decode::{self, Decoded, JSON_LENGTH};
 use super::encode::{self, Encoded, Form};
-use super::{decoded, encoding};
+use super::encoding;
 use crate::app::Server;
 use crate::body::{self, Body};
 use crate::budget::Share;
-use crate::context::{ID_HEADER, RequestContext, RequestId};
+use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::functions::Served;
-use crate::infer::Inference;
-use crate::json::HttpRequest;
 use crate::router::{expect_method, json};
 
 /// Bytes of JSON or of outputs that are read or written where the request came
@@ -108,10 +110,9 @@ async fn read(
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
     };
     let signature = served.signature()?;
-    let request = match request {
-        Ok(Decoded::Request(request)) => request,
-        Ok(Decoded::Raw(body)) => decode::raw(signature, body)?,
-        Err(wrong) => return Err(wrong.of(signature)),
+    let request = match request.map_err(|wrong| wrong.of(signature))? {
+        Decoded::Request(request) => request,
+        Decoded::Raw(body) => decode::raw(signature, body)?,
     };
     // In memory, tensors are larger than short numbers in JSON are.
     let tensors: usize = request.inputs.iter().map(|(_, tensor)| tensor.data().len()).sum();

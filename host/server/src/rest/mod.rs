@@ -2,7 +2,6 @@
 //! use: binary tensors, classification, the repository, configurations and
 //! statistics of models. `openapi.json` says all of it to programs.
 
-mod decode;
 mod describe;
 mod encode;
 mod encoding;
@@ -15,9 +14,8 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use samara_protocol::rest::path::{MOST_PARTS, decoded, split};
 use serde::Serialize;
-
-pub(crate) use decode::fuzz_infer_request;
 
 use crate::app::Server;
 use crate::body::Body;
@@ -25,9 +23,6 @@ use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::router::{expect_method, json};
 use crate::trace::{Asked, ServerSpan};
-
-/// Parts of a path below `/v2`; a longer one is none of ours.
-const MOST_PARTS: usize = 6;
 
 /// Answers a request below `/v2`.
 ///
@@ -114,10 +109,8 @@ fn look(server: &Server, parts: &[&str]) -> Option<Result<Response<Body>>> {
         ["models", name, "versions", version] => {
             function(name, Some(version)).and_then(|served| describe::metadata(server, &served))
         }
-        ["models", name, "stats"] => decoded(name).and_then(|name| stats::answer(server, Some(&name), None)),
-        ["models", name, "versions", version, "stats"] => decoded(name)
-            .and_then(|name| Ok((name, decoded(version)?)))
-            .and_then(|(name, version)| stats::answer(server, Some(&name), Some(&version))),
+        ["models", name, "stats"] => stats::answer(server, Some(name), None),
+        ["models", name, "versions", version, "stats"] => stats::answer(server, Some(name), Some(version)),
         ["models", name, "ready"] => describe::readiness(server, name, None),
         ["models", name, "versions", version, "ready"] => describe::readiness(server, name, Some(version)),
         ["models", name, "config"] => function(name, None).and_then(|served| describe::config(&served)),
@@ -126,35 +119,6 @@ fn look(server: &Server, parts: &[&str]) -> Option<Result<Response<Body>>> {
         }
         _ => return None,
     })
-}
-
-/// The parts of a path behind `/v2`; `None` for too many. A slash at the end
-/// changes nothing.
-fn split<'p, 'b>(path: &'p str, parts: &'b mut [&'p str; MOST_PARTS]) -> Option<&'b [&'p str]> {
-    let rest = path.strip_prefix("/v2")?.trim_matches('/');
-    if rest.is_empty() {
-        return Some(&[]);
-    }
-    let mut count = 0;
-    for part in rest.split('/') {
-        *parts.get_mut(count)? = part;
-        count += 1;
-    }
-    Some(&parts[..count])
-}
-
-/// Takes any path apart, for the fuzzer.
-pub(crate) fn fuzz_path(path: &str) {
-    let mut parts = [""; MOST_PARTS];
-    for part in split(path, &mut parts).unwrap_or_default() {
-        let _ = decoded(part);
-    }
-}
-
-/// A part of a path with its escapes resolved.
-fn decoded(part: &str) -> Result<Cow<'_, str>> {
-    let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
-    decoded.map_err(|_| Error::Malformed(format!("`{part}` in the path is not UTF-8")))
 }
 
 fn unknown(path: &str) -> Error {
@@ -178,17 +142,5 @@ mod tests {
             assert_eq!(route(path), Some(path.as_str()));
         }
         assert_eq!(route("/v2/models/a/guess"), None);
-    }
-
-    #[test]
-    fn paths_are_split_without_what_surrounds_them() {
-        let split = |path: &str| {
-            split(path, &mut [""; MOST_PARTS]).map(<[&str]>::to_vec).map(|parts| parts.join("|"))
-        };
-        assert_eq!(split("/v2").as_deref(), Some(""));
-        assert_eq!(split("/v2/").as_deref(), Some(""));
-        assert_eq!(split("/v2/models/a%2Fb/infer/").as_deref(), Some("models|a%2Fb|infer"));
-        assert_eq!(split("/v2/models//infer").as_deref(), Some("models||infer"));
-        assert_eq!(split("/v2/1/2/3/4/5/6/7"), None);
     }
 }

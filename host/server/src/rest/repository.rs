@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use samara_protocol::json::Object;
+use samara_protocol::rest::path::decoded;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{decoded, encoding, unknown, written};
+use super::{encoding, unknown, written};
 use crate::app::Server;
 use crate::body::Body;
 use crate::error::{Error, Result};
-use crate::json::Object;
 use crate::router::{self, expect_method};
 
 /// The parameter that names the image to load under a name, where the server

@@ -2,6 +2,7 @@
 //! Durations are sums in nanoseconds.
 
 use http::Response;
+use samara_protocol::rest::path::decoded;
 use serde_json::{Value, json};
 
 use super::written;
@@ -15,7 +16,9 @@ use crate::functions::Served;
 /// # Errors
 /// A name or version that is not served.
 pub(super) fn answer(server: &Server, name: Option<&str>, version: Option<&str>) -> Result<Response<Body>> {
-    let stats: Vec<Value> = server.asked(name, version)?.iter().map(|served| one(served)).collect();
+    let (name, version) = (name.map(decoded).transpose()?, version.map(decoded).transpose()?);
+    let asked = server.asked(name.as_deref(), version.as_deref())?;
+    let stats: Vec<Value> = asked.iter().map(|served| one(served)).collect();
     Ok(written(&json!({ "model_stats": stats })))
 }
 

@@ -2,7 +2,6 @@
 //! made when the request is over, from the times that its call reports; until
 //! then it carries only its ids.
 
-mod context;
 mod export;
 mod request;
 mod spans;
@@ -14,8 +13,8 @@ use arc_swap::ArcSwapOption;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanProcessor};
+use samara_protocol::Traceparent;
 
-pub(crate) use context::Traceparent;
 pub(crate) use request::{Asked, ServerSpan, Traced};
 pub(crate) use spans::CallEnd;
 
@@ -118,7 +117,7 @@ impl Tracer {
     pub(crate) fn sample(&self, traceparent: Option<&str>) -> Option<Place> {
         let parent = traceparent.and_then(Traceparent::parse);
         let (trace, is_sampled) = match parent {
-            Some(parent) => (parent.trace, parent.is_sampled),
+            Some(parent) => (parent.trace.into(), parent.is_sampled),
             None => {
                 let trace = self.ids.new_trace_id();
                 (trace, self.is_chosen(trace))
@@ -126,7 +125,7 @@ impl Tracer {
         };
         is_sampled.then(|| Place {
             trace,
-            parent: parent.map(|parent| parent.span),
+            parent: parent.map(|parent| parent.span.into()),
             server: self.ids.new_span_id(),
             function: self.ids.new_span_id(),
         })
@@ -149,7 +148,9 @@ impl Tracer {
 impl Place {
     /// What the guest's own requests carry.
     pub(crate) fn traceparent(&self) -> Arc<str> {
-        Traceparent { trace: self.trace, span: self.function, is_sampled: true }.to_string().into()
+        let trace = u128::from_be_bytes(self.trace.to_bytes());
+        let span = u64::from_be_bytes(self.function.to_bytes());
+        Traceparent { trace, span, is_sampled: true }.to_string().into()
     }
 }
 

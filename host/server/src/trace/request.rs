@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{Method, StatusCode};
+use samara_protocol::headers::RequestId;
 
 use super::spans::ServerEnd;
 use super::{Place, Tracer};
-use crate::context::RequestId;
 use crate::error::ErrorKind;
 use crate::functions::Served;
 

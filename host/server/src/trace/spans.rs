@@ -9,10 +9,10 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry_sdk::trace::{IdGenerator, SpanData, SpanEvents, SpanLinks};
 use samara_engine::{CallReport, ModelRun, StageReport};
+use samara_protocol::headers::RequestId;
 
 use super::request::Asked;
 use super::{Place, Tracer};
-use crate::context::RequestId;
 use crate::error::ErrorKind;
 use crate::functions::Served;
 

@@ -7,11 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use samara_nn::{Datatype, NamedTensor, Tensor};
+use samara_protocol::json::{Parameters, Request, Response, parse_values};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-
-use samara_server::json::{Parameters, Request, Response, parse_values};
 
 /// A body, and where its JSON ends when tensors follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,7 +182,7 @@ impl RawOutput<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use samara_server::json::parse_request;
+    use samara_protocol::json::parse_request;
 
     fn request(outputs: &[&str]) -> Request {
         Request {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use samara_nn::{ANY_SIZE, NamedTensor, Signature};
 use samara_package::manifest::DEFAULT_TOLERANCE;
+use samara_protocol::json::{Request, parse_request, parse_tensors};
 
 use super::{codec, generate};
 use crate::args::BenchArgs;
@@ -15,7 +16,6 @@ use crate::error::Usage;
 use crate::input;
 use crate::printer::Printer;
 use crate::what::What;
-use samara_server::json::{Request, parse_request, parse_tensors};
 
 /// The request of a bench.
 #[derive(Debug)]

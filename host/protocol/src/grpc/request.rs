@@ -3,29 +3,28 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use prost::Message;
 use samara_nn::{Datatype, NamedTensor, format_shape};
 
+use super::contents;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::proto::{InferParameter, ModelInferRequest};
-use super::{bounds, contents, response};
 use crate::error::{Error, Result};
-use crate::infer::Inference;
+use crate::inference::Inference;
 
 /// A request that was read.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) inference: Inference,
-    pub(super) form: Form,
+pub struct Asked {
+    pub inference: Inference,
+    pub form: Form,
     /// For the outputs that are asked for, in their order: how many classes
     /// instead of the tensor.
-    pub(super) classes: Vec<Option<usize>>,
+    pub classes: Vec<Option<usize>>,
 }
 
 /// How tensors travel in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
     /// In `raw_output_contents`: what clients that send raw inputs read.
     Raw,
     /// In `contents`: what clients that send those read.
@@ -38,7 +37,7 @@ type Parameters = BTreeMap<String, InferParameter>;
 ///
 /// # Errors
 /// [`Error::Malformed`] naming the tensor or setting that is wrong.
-pub(crate) fn read(request: ModelInferRequest) -> Result<Asked> {
+pub fn read(request: ModelInferRequest) -> Result<Asked> {
     let timeout = timeout(&request.parameters)?;
     let (outputs, classes) = outputs(request.outputs)?;
     let form = if request.inputs.iter().any(|input| input.contents.is_some())
@@ -68,20 +67,6 @@ pub(crate) fn read(request: ModelInferRequest) -> Result<Asked> {
         inputs.push(tensor(input, raw.as_mut().and_then(Iterator::next))?);
     }
     Ok(Asked { inference: Inference { inputs, outputs, timeout }, form, classes })
-}
-
-/// Reads whatever bytes, and writes what was read as an answer in both forms.
-pub(crate) fn fuzz(bytes: &[u8]) {
-    if bounds::check(bytes).is_err() {
-        return;
-    }
-    let Ok(message) = ModelInferRequest::decode(bytes) else { return };
-    let Ok(asked) = read(message) else { return };
-    for form in [Form::Raw, Form::Typed] {
-        if let Ok(answer) = response::message(asked.inference.inputs.clone(), form) {
-            let _ = answer.encode_to_vec();
-        }
-    }
 }
 
 fn tensor(input: InferInputTensor, raw: Option<bytes::Bytes>) -> Result<NamedTensor> {

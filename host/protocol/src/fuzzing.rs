@@ -1,20 +1,41 @@
 //! The decoders of what comes from outside, for the fuzzer: whatever the bytes,
 //! they answer or refuse.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use prost::Message;
+use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
 
-use crate::context::{Protocol, RequestContext};
+use crate::Traceparent;
+use crate::grpc::proto::ModelInferRequest;
+use crate::grpc::request::{self, Form};
+use crate::grpc::{response, timeout};
+use crate::headers;
 use crate::json::{Inputs, parse_request, parse_tensors};
-use crate::trace::Traceparent;
+use crate::rest::decode::{self, Decoded};
+use crate::rest::path::{MOST_PARTS, decoded, split};
 
 /// A request of REST for inference, of which so many bytes are JSON, or all.
 pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
-    crate::rest::fuzz_infer_request(json_length, body);
+    let inputs = vec![TensorSpec::new("x", Datatype::Fp32, [ANY_SIZE, 2])];
+    let signature = Signature { inputs, outputs: Vec::new() };
+    match decode::request(json_length, Bytes::copy_from_slice(body)) {
+        Ok(Decoded::Request(request)) => drop(signature.conform_inputs(request.inputs)),
+        Ok(Decoded::Raw(body)) => drop(decode::raw(&signature, body)),
+        Err(wrong) => drop(wrong.of(&signature).to_string()),
+    }
 }
 
-/// A message `ModelInferRequest` of gRPC, and what it holds as an answer.
+/// A message `ModelInferRequest` of gRPC, and what it holds as an answer in
+/// both forms.
 pub fn grpc_infer_request(bytes: &[u8]) {
-    crate::grpc::fuzz_infer_request(bytes);
+    let Ok(message) = ModelInferRequest::decode(bytes) else { return };
+    let Ok(asked) = request::read(message) else { return };
+    for form in [Form::Raw, Form::Typed] {
+        if let Ok(answer) = response::write(asked.inference.inputs.clone(), form) {
+            let _ = answer.encode_to_vec();
+        }
+    }
 }
 
 /// Tensors as JSON. What was read comes back the same when it is written and
@@ -31,28 +52,27 @@ pub fn tensor_json(text: &str) {
     assert!(again.as_ref().is_ok_and(|again| *again == request.inputs), "{written}: {again:?}");
 }
 
-/// The headers that every request may have, one `NAME: VALUE` in a line.
+/// The headers that requests may have, one `NAME: VALUE` in a line.
 ///
 /// # Panics
 /// Where an id or a trace context that was taken over cannot be sent on.
 pub fn headers(bytes: &[u8]) {
-    let mut headers = HeaderMap::new();
+    let mut map = HeaderMap::new();
     for line in bytes.split(|&byte| byte == b'\n') {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let value = line[colon + 1..].trim_ascii();
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value))
         {
-            headers.append(name, value);
+            map.append(name, value);
         }
     }
-    let mut context = RequestContext::new(Protocol::Rest, &headers);
-    if context.read_patience(&headers).is_err() {
-        return;
+    let _ = (headers::patience(&map), timeout::read(&map), decode::json_length(&map), headers::bearer(&map));
+    if let Some(id) = headers::id(&map) {
+        assert!(id.header().is_some(), "{id}");
     }
-    assert!(context.id.header().is_some(), "{context:?}");
-    let traceparent = context.traceparent.as_deref().and_then(Traceparent::parse);
-    if let Some(known) = traceparent {
+    let traceparent = map.get("traceparent").and_then(|value| value.to_str().ok());
+    if let Some(known) = traceparent.and_then(Traceparent::parse) {
         assert_eq!(Traceparent::parse(&known.to_string()), Some(known));
     }
 }
@@ -60,8 +80,10 @@ pub fn headers(bytes: &[u8]) {
 /// The path of a request.
 pub fn path(text: &str) {
     let Ok(uri) = text.parse::<Uri>() else { return };
-    let _ = crate::page::asset(uri.path());
-    crate::rest::fuzz_path(uri.path());
+    let mut parts = [""; MOST_PARTS];
+    for part in split(uri.path(), &mut parts).unwrap_or_default() {
+        let _ = decoded(part);
+    }
 }
 
 #[cfg(test)]
@@ -113,10 +135,25 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_grpc() {
-        use prost::Message;
+    fn requests_of_rest() {
+        let mut random = Random::new(11);
+        let seed = br#"{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[[1,2.5e1]]}],"outputs":[{"name":"y","parameters":{"classification":2}}]}"#;
+        for _ in 0..20_000 {
+            let mut bytes = seed.to_vec();
+            for _ in 0..random.below(4) {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] = random.below(256) as u8;
+            }
+            bytes.truncate(random.below(2 * seed.len() as u64) as usize);
+            let length = [None, Some(0), Some(random.below(200) as usize)][random.below(3) as usize];
+            rest_infer_request(length, &bytes);
+        }
+    }
 
-        use crate::grpc::proto::{ModelInferRequest, model_infer_request::InferInputTensor};
+    #[test]
+    fn requests_of_grpc() {
+        use crate::grpc::proto::model_infer_request::InferInputTensor;
+
         let input = InferInputTensor {
             name: "x".to_owned(),
             datatype: "FP32".to_owned(),

@@ -14,7 +14,7 @@ const MOST_DIGITS: usize = 8;
 ///
 /// # Errors
 /// [`Error::Malformed`] quoting a value of another form.
-pub(super) fn read(headers: &HeaderMap) -> Result<Option<Duration>> {
+pub fn read(headers: &HeaderMap) -> Result<Option<Duration>> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     parse(value.as_bytes()).map(Some).ok_or_else(|| {
         let value = String::from_utf8_lossy(value.as_bytes());

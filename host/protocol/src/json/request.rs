@@ -24,25 +24,25 @@ pub struct Request {
 
 /// What somebody asks of a function over HTTP.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct HttpRequest {
-    pub(crate) id: Option<String>,
-    pub(crate) inputs: Vec<NamedTensor>,
+pub struct HttpRequest {
+    pub id: Option<String>,
+    pub inputs: Vec<NamedTensor>,
     /// Empty for all.
-    pub(crate) outputs: Vec<Wanted>,
+    pub outputs: Vec<Wanted>,
     /// Whether outputs are to come behind the JSON where they do not say.
-    pub(crate) is_binary: bool,
+    pub is_binary: bool,
     /// How long the client is willing to wait.
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 /// An output that is asked for, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) name: String,
+pub struct Wanted {
+    pub name: String,
     /// Behind the JSON instead of in it.
-    pub(crate) is_binary: Option<bool>,
+    pub is_binary: Option<bool>,
     /// So many of the highest values instead of all.
-    pub(crate) classes: Option<usize>,
+    pub classes: Option<usize>,
 }
 
 /// JSON that is no request.
@@ -145,7 +145,7 @@ pub fn parse_request(json: &str) -> Result<Request, Error> {
 ///
 /// # Errors
 /// As [`parse_request`], and bytes that are not as the JSON says.
-pub(crate) fn parse_http_request(json: &[u8], behind: Bytes) -> Result<HttpRequest, Error> {
+pub fn parse_http_request(json: &[u8], behind: Bytes) -> Result<HttpRequest, Error> {
     let json = std::str::from_utf8(json).map_err(|error| Error::NotText { at: error.valid_up_to() })?;
     let Object(request): Object<wire::Request<'_>> = serde_json::from_str(json).map_err(Error::Syntax)?;
     let Object(parameters) = request.parameters.unwrap_or_default();

@@ -10,11 +10,11 @@ use crate::json::{self, HttpRequest, parse_http_request};
 
 /// The header that says how many bytes of a body are JSON; the rest are
 /// tensors.
-pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+pub const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// What a body holds.
 #[derive(Debug, PartialEq)]
-pub(super) enum Decoded {
+pub enum Decoded {
     Request(HttpRequest),
     /// Nothing but the bytes of the only input.
     Raw(Bytes),
@@ -24,7 +24,7 @@ pub(super) enum Decoded {
 ///
 /// # Errors
 /// [`Error::Malformed`] for what is no number.
-pub(super) fn json_length(headers: &HeaderMap) -> Result<Option<usize>> {
+pub fn json_length(headers: &HeaderMap) -> Result<Option<usize>> {
     let Some(value) = headers.get(JSON_LENGTH) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     number.map(Some).ok_or_else(|| {
@@ -39,7 +39,7 @@ pub(super) fn json_length(headers: &HeaderMap) -> Result<Option<usize>> {
 ///
 /// # Errors
 /// Where it is no request; the tensors are not held against a signature yet.
-pub(super) fn request(json_length: Option<usize>, body: Bytes) -> Result<Decoded, Wrong> {
+pub fn request(json_length: Option<usize>, body: Bytes) -> Result<Decoded, Wrong> {
     let request = match json_length {
         None => parse_http_request(&body, Bytes::new()),
         Some(0) => return Ok(Decoded::Raw(body)),
@@ -51,7 +51,7 @@ pub(super) fn request(json_length: Option<usize>, body: Bytes) -> Result<Decoded
 
 /// Why a body is no request.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
+pub enum Wrong {
     #[error("the header `Inference-Header-Content-Length` is {length}, but the body has {body} bytes")]
     Length { length: usize, body: usize },
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub(super) enum Wrong {
 
 impl Wrong {
     /// The error for a client, with what the function takes.
-    pub(super) fn of(self, signature: &Signature) -> Error {
+    pub fn of(self, signature: &Signature) -> Error {
         match self {
             Wrong::Length { .. } => Error::Malformed(self.to_string()),
             Wrong::Json(error) => match error.tensor().and_then(|name| signature.input(name)) {
@@ -77,7 +77,7 @@ impl Wrong {
 /// # Errors
 /// [`Error::Malformed`] where the size of the body leaves the input's shape
 /// open.
-pub(super) fn raw(signature: &Signature, body: Bytes) -> Result<HttpRequest> {
+pub fn raw(signature: &Signature, body: Bytes) -> Result<HttpRequest> {
     let [spec] = signature.inputs.as_slice() else {
         let known: Vec<String> = signature.inputs.iter().map(ToString::to_string).collect();
         return Err(Error::Malformed(format!(
@@ -134,17 +134,6 @@ fn raw_shape(spec: &TensorSpec, bytes: usize) -> Result<Vec<usize>> {
     Ok(sizes.iter().map(|&size| usize::try_from(size).unwrap_or(any)).collect())
 }
 
-/// Reads whatever comes, for the fuzzer.
-pub(crate) fn fuzz_infer_request(json_length: Option<usize>, body: &[u8]) {
-    let inputs = vec![TensorSpec::new("x", Datatype::Fp32, [ANY_SIZE, 2])];
-    let signature = Signature { inputs, outputs: Vec::new() };
-    match request(json_length, Bytes::copy_from_slice(body)) {
-        Ok(Decoded::Request(request)) => drop(signature.conform_inputs(request.inputs)),
-        Ok(Decoded::Raw(body)) => drop(raw(&signature, body)),
-        Err(wrong) => drop(wrong.of(&signature).to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,21 +174,5 @@ mod tests {
         };
         assert_eq!(request.inputs[0].1.data().as_ptr(), body[json.len()..].as_ptr());
         assert_eq!(request.inputs[1].1.byte_strings().unwrap(), [b"z"]);
-    }
-
-    #[test]
-    fn whatever_comes_is_answered() {
-        let mut random = samara_test::Random::new(11);
-        let seed = br#"{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[[1,2.5e1]]}],"outputs":[{"name":"y","parameters":{"classification":2}}]}"#;
-        for _ in 0..20_000 {
-            let mut bytes = seed.to_vec();
-            for _ in 0..random.below(4) {
-                let at = random.below(bytes.len() as u64) as usize;
-                bytes[at] = random.below(256) as u8;
-            }
-            bytes.truncate(random.below(2 * seed.len() as u64) as usize);
-            let length = [None, Some(0), Some(random.below(200) as usize)][random.below(3) as usize];
-            fuzz_infer_request(length, &bytes);
-        }
     }
 }

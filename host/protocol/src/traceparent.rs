@@ -3,20 +3,20 @@
 
 use std::fmt;
 
-use opentelemetry::trace::{SpanId, TraceId};
-
 /// The caller's place in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Traceparent {
-    pub(crate) trace: TraceId,
-    pub(crate) span: SpanId,
+pub struct Traceparent {
+    /// The trace's id; never 0.
+    pub trace: u128,
+    /// The id of the caller's span; never 0.
+    pub span: u64,
     /// Whether the caller's own spans are kept.
-    pub(crate) is_sampled: bool,
+    pub is_sampled: bool,
 }
 
 impl Traceparent {
     /// Reads the header; `None` for one that is to be ignored.
-    pub(crate) fn parse(header: &str) -> Option<Self> {
+    pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let version = hex(parts.next()?, 2)?;
         let trace = u128::from_str_radix(hex(parts.next()?, 32)?, 16).ok()?;
@@ -27,13 +27,13 @@ impl Traceparent {
         if version == "ff" || (version == "00" && has_more) || trace == 0 || span == 0 {
             return None;
         }
-        Some(Self { trace: trace.into(), span: span.into(), is_sampled: flags & 1 == 1 })
+        Some(Self { trace, span, is_sampled: flags & 1 == 1 })
     }
 }
 
 impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{}-{}-{:02x}", self.trace, self.span, u8::from(self.is_sampled))
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.is_sampled))
     }
 }
 

@@ -58,9 +58,9 @@ impl Serialize for Inputs<'_> {
 }
 
 /// One output, its elements in the JSON.
-pub(crate) struct Output<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) tensor: &'a Tensor,
+pub struct Output<'a> {
+    pub name: &'a str,
+    pub tensor: &'a Tensor,
 }
 
 impl Serialize for Output<'_> {

@@ -15,9 +15,6 @@ mod response;
 mod wire;
 
 pub use data::{DataProblem, Values, parse_values};
-pub use request::{Error, Request, parse_request, parse_tensors};
-pub use response::{Inputs, Parameters, Response};
-
-pub(crate) use object::Object;
-pub(crate) use request::{HttpRequest, Wanted, parse_http_request};
-pub(crate) use response::Output;
+pub use object::Object;
+pub use request::{Error, HttpRequest, Request, Wanted, parse_http_request, parse_request, parse_tensors};
+pub use response::{Inputs, Output, Parameters, Response};
