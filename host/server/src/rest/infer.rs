@@ -15,7 +15,7 @@ use samara_protocol::rest::path::decoded;
 use super::encode::{self, Encoded, Form};
 use super::encoding;
 use crate::app::Server;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Bounds};
 use crate::budget::Share;
 use crate::context::RequestContext;
 use crate::error::{Error, Result};
@@ -98,7 +98,8 @@ async fn read(
         let limits = &server.config().limits;
         (limits.body, limits.body_timeout)
     };
-    let body = body::read(body, limit, timeout, Some(share)).await?;
+    let tensors_at = json_length.unwrap_or(0);
+    let body = body::read(body, Bounds { limit, timeout, share: Some(share), tensors_at }).await?;
     server.check_room(served, context)?;
     let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
