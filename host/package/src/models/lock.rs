@@ -154,6 +154,7 @@ mod tests {
         assert!(a < zoo, "{text}");
         let mut again = LockFile::load(folder.path()).unwrap();
         assert_eq!(again.get(&reference("localhost:5000/a:latest")), Some(Digest::of(b"2")));
+        assert_eq!(again.get(&reference("localhost:5000/a")), Some(Digest::of(b"2")));
         assert_eq!(again.get(&reference("r.io/zoo:1")), Some(Digest::of(b"1")));
         again.prune([&reference("r.io/zoo:1")]);
         assert_eq!(again.get(&reference("localhost:5000/a")), None);
