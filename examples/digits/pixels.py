@@ -1,6 +1,6 @@
 """From a picture of one digit to the 8x8 pixels that the model reads.
 
-The `decode` stage (decode/src/pixels.rs) does the same in Rust. Everything up
+The `decode` stage (by picture/src/pixels.rs) does the same in Rust. Everything up
 to the ink is exact integer arithmetic and everything after it is float64, so
 that both answer with the same float32 pixels.
 """

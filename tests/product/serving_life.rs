@@ -216,3 +216,34 @@ fn a_reload_swaps_functions_and_drops_no_request() {
     let (status, said) = server.stop();
     assert_eq!(status.code(), Some(0), "{said}");
 }
+
+#[test]
+fn a_reload_takes_over_limits_and_names_what_it_cannot() {
+    let place = place();
+    let settings = |top: &str, connections: usize| {
+        let limits = format!("[limits]\nconnections = {connections}\n");
+        place.write(
+            "serve.toml",
+            format!("{top}{limits}[[function]]\nname = \"d\"\nwhat = \"double.onnx\"\n"),
+        );
+    };
+    settings("threads = 1\n", 1);
+    let server = start(&place, &["--config", "serve.toml", "--drain-delay", "0s"]);
+    let mut only = Client::connect(server.address()).unwrap();
+    assert!(matches!(only.infer("d", 1), Outcome::Answered(200, ..)));
+    let another =
+        || Client::connect(server.address()).and_then(|mut client| client.0.send("GET", "/v2", "").ok());
+    assert!(another().flatten().is_none());
+    settings("threads = 2\nlog-format = \"json\"\n", 2);
+    server.signal("HUP");
+    until("the reload", || server.said().contains("Reloaded"));
+    assert!(another().flatten().is_some_and(|answer| answer.status == 200));
+    let said = server.said();
+    for key in ["threads", "log-format"] {
+        assert!(said.contains(&format!("`{key}` stays as it was")), "{said}");
+    }
+    assert!(!said.contains("`instances`") && !said.contains("`listen`"), "{said}");
+    drop(only);
+    let (status, said) = server.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+}

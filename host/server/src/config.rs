@@ -80,10 +80,11 @@ pub struct ServeLimits {
     pub function_queue: usize,
     /// Connections at a time; more are closed at once.
     pub connections: usize,
-    /// Bytes of one request's body.
+    /// Bytes of one request's body, or of one message of a stream, in each of
+    /// its forms: as it comes, unpacked, as tensors.
     pub body: u64,
-    /// Bytes of the bodies of all requests that are answered at a time, with
-    /// room for one body at least.
+    /// Bytes of the bodies of all requests that are answered at a time, each in
+    /// its largest form, with room for one body at least.
     pub bodies: u64,
     /// Bytes of all headers of a request.
     pub headers: usize,

@@ -7,6 +7,8 @@ use http::HeaderMap;
 use samara_protocol::headers::{self, RequestId};
 
 use crate::error::Result;
+use crate::functions::Served;
+use crate::trace::Traced;
 
 /// The way on which a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,22 +40,47 @@ pub(crate) struct RequestContext {
     pub(crate) patience: Option<Duration>,
     /// The client's W3C trace context, as it came.
     pub(crate) traceparent: Option<Arc<str>>,
+    /// Its spans, where it is traced.
+    pub(crate) trace: Option<Traced>,
 }
 
 impl RequestContext {
-    /// Reads the headers that matter to every protocol.
-    ///
-    /// # Errors
-    /// A deadline that is no number of milliseconds.
-    pub(crate) fn new(protocol: Protocol, headers: &HeaderMap) -> Result<Self> {
+    /// Reads the headers that matter to every protocol, without the deadline.
+    pub(crate) fn new(protocol: Protocol, headers: &HeaderMap) -> Self {
         let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-        Ok(Self {
+        Self {
             protocol,
             id: headers::id(headers).unwrap_or_else(RequestId::next),
             received: Instant::now(),
-            patience: headers::patience(headers)?,
+            patience: None,
             traceparent: traceparent.map(Arc::from),
-        })
+            trace: None,
+        }
+    }
+
+    /// Reads the client's deadline.
+    ///
+    /// # Errors
+    /// One that is no number of milliseconds.
+    pub(crate) fn read_patience(&mut self, headers: &HeaderMap) -> Result<()> {
+        self.patience = headers::patience(headers)?;
+        Ok(())
+    }
+
+    /// The request turns out to ask this function.
+    pub(crate) fn asks(&self, served: &Arc<Served>) {
+        if let Some(trace) = &self.trace {
+            trace.asks(served);
+        }
+    }
+
+    /// The same request under the id in its body, which goes before that of a
+    /// header.
+    pub(crate) fn named(&self, id: RequestId) -> Self {
+        if let Some(trace) = &self.trace {
+            trace.is_named(&id);
+        }
+        Self { id, ..self.clone() }
     }
 }
 
@@ -66,7 +93,7 @@ mod tests {
 
     fn id(name: &'static str, value: &'static str) -> String {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-        RequestContext::new(Protocol::Rest, &headers).unwrap().id.to_string()
+        RequestContext::new(Protocol::Rest, &headers).id.to_string()
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::context::{Protocol, RequestContext};
 use crate::error::{Error, Result};
 use crate::functions::{Permit, Served};
+use crate::trace::Asked;
 use crate::watch::Watch;
 
 /// Tells a function below which path it answers.
@@ -32,16 +33,21 @@ pub(crate) async fn answer(
     context: &RequestContext,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>> {
-    let context = RequestContext { protocol: Protocol::Http, ..context.clone() };
-    let mut watch = Watch::begin(server, &served, &context);
-    watch.set_method(request.method().clone());
+    let mut context = RequestContext { protocol: Protocol::Http, ..context.clone() };
+    let asked = || Asked::Http { method: request.method().clone(), route: Some(served.route.clone().into()) };
+    let span = server.tracing.begin(&mut context, asked);
+    let mut watch = Watch::begin(server, &served, &context).with_span(span);
+    // The guest may work on after its answer.
+    let guest = server.guests.begin();
     if let Ok(prefix) = HeaderValue::try_from(&served.route) {
         request.headers_mut().insert(PREFIX_HEADER, prefix);
     }
     let answered = ask(server, &served, &context, request, &mut watch).await;
     match answered {
         Ok((head, body, permit)) => {
+            watch.set_status(head.status);
             body.on_end(move |ended| {
+                let _guest = guest;
                 let failed = ended.failure.map(|(kind, reason)| Error::Interrupted {
                     function: served.name.clone(),
                     kind,

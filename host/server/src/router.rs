@@ -22,19 +22,18 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
     if grpc::is_spoken(request.headers()) {
         return grpc::answer(&server, request).await;
     }
-    let mut response = match RequestContext::new(Protocol::Rest, request.headers()) {
-        Ok(context) => {
-            let mut response = checked(&server, &context, request).await;
-            // A request may have named itself in its body.
-            if !response.headers().contains_key(ID_HEADER)
-                && let Some(id) = context.id.header()
-            {
-                response.headers_mut().insert(ID_HEADER, id);
-            }
-            response
-        }
-        Err(error) => refusal(&error),
-    };
+    let mut context = RequestContext::new(Protocol::Rest, request.headers());
+    let span = rest::begin_span(&server, &mut context, &request);
+    let mut response = checked(&server, &mut context, request).await;
+    // A request may have named itself in its body.
+    if !response.headers().contains_key(ID_HEADER)
+        && let Some(id) = context.id.header()
+    {
+        response.headers_mut().insert(ID_HEADER, id);
+    }
+    if let Some(span) = span {
+        span.end(response.status());
+    }
     if is_http1 && !server.is_ready() {
         // The client then opens its next connection somewhere else, and no
         // request is under way when this one closes.
@@ -46,14 +45,17 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
 /// Answers within what holds for pages of other origins.
 async fn checked(
     server: &Arc<Server>,
-    context: &RequestContext,
+    context: &mut RequestContext,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let origin = guard::allowed_origin(&server.config(), request.headers());
     let mut response = match guard::preflight(&request, origin.as_ref()) {
         Some(allowed) => allowed,
         None => route(server, context, request).await.unwrap_or_else(|error| {
-            server.metrics.told(context.protocol, &error);
+            server.metrics.told(Protocol::Rest, error.kind());
+            if let Some(trace) = &context.trace {
+                trace.fails(error.kind());
+            }
             refusal(&error)
         }),
     };
@@ -65,9 +67,10 @@ async fn checked(
 
 async fn route(
     server: &Arc<Server>,
-    context: &RequestContext,
+    context: &mut RequestContext,
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
+    context.read_patience(request.headers())?;
     let path = request.uri().path();
     // The page is nobody's secret, and asks for a token itself.
     if let Some(asset) = page::asset(path) {

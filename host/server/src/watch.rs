@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::Method;
+use http::StatusCode;
 use samara_engine::{CallOptions, CallReport};
 
 use crate::app::Server;
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::functions::Served;
 use crate::logs::{self, Told};
 use crate::metrics::{Ended, Metrics};
-use crate::trace::{Finished, Place, Tracer};
+use crate::trace::{CallEnd, ServerSpan};
 
 /// A request that is being answered. One that is dropped before its end was
 /// given up by its client.
@@ -22,43 +22,41 @@ pub(crate) struct Watch {
     metrics: Arc<Metrics>,
     served: Arc<Served>,
     context: RequestContext,
-    method: Option<Method>,
     rows: u64,
     /// When its call started.
     admitted: Option<Instant>,
-    trace: Option<Traced>,
+    /// Of a request for an HTTP function: it ends with the call.
+    span: Option<ServerSpan>,
+    /// Of the response that such a function began.
+    status: StatusCode,
     is_over: bool,
-}
-
-/// A request that is traced.
-#[derive(Debug)]
-struct Traced {
-    tracer: Arc<Tracer>,
-    place: Place,
 }
 
 impl Watch {
     /// Begins to watch a request.
     pub(crate) fn begin(server: &Server, served: &Arc<Served>, context: &RequestContext) -> Self {
-        let traced = |tracer: &Arc<Tracer>| {
-            let place = tracer.sample(context.traceparent.as_deref())?;
-            Some(Traced { tracer: Arc::clone(tracer), place })
-        };
+        context.asks(served);
         Self {
             metrics: Arc::clone(&server.metrics),
             served: Arc::clone(served),
             context: context.clone(),
-            method: None,
             rows: 1,
             admitted: None,
-            trace: server.tracer.as_ref().and_then(traced),
+            span: None,
+            status: StatusCode::OK,
             is_over: false,
         }
     }
 
-    /// The method of a request for an HTTP function.
-    pub(crate) fn set_method(&mut self, method: Method) {
-        self.method = Some(method);
+    /// The server's span of the request is over when its call is.
+    pub(crate) fn with_span(mut self, span: Option<ServerSpan>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// The head of the response is there.
+    pub(crate) fn set_status(&mut self, status: StatusCode) {
+        self.status = status;
     }
 
     /// The rows that a request asks about, where it is not one.
@@ -71,7 +69,7 @@ impl Watch {
     pub(crate) fn admitted(&mut self, deadline: Option<Instant>) -> CallOptions {
         let now = Instant::now();
         self.admitted = Some(now);
-        let own = self.trace.as_ref().map(|traced| traced.place.traceparent());
+        let own = self.context.trace.as_ref().map(|traced| traced.place().traceparent());
         CallOptions {
             deadline: deadline.map(|at| at.saturating_duration_since(now)),
             request_id: Some(self.context.id.shared()),
@@ -86,7 +84,7 @@ impl Watch {
         self.tell(outcome.map_err(|error| Told { kind: error.kind(), error: Some(error) }));
     }
 
-    fn tell(&self, outcome: Result<&CallReport, Told<'_>>) {
+    fn tell(&mut self, outcome: Result<&CallReport, Told<'_>>) {
         let now = Instant::now();
         let since = |moment: Instant| moment.saturating_duration_since(self.context.received);
         let ended = Ended {
@@ -97,22 +95,29 @@ impl Watch {
             rows: self.rows,
         };
         // The trace first: who sees the count may look for it.
-        if let Some(Traced { tracer, place }) = &self.trace {
-            let finished = Finished {
-                served: &self.served,
-                context: &self.context,
-                method: self.method.as_ref(),
-                admitted: self.admitted,
-                ended: now,
-                outcome: outcome.map_err(|told| told.kind),
-            };
-            tracer.tell(place, &finished);
-        }
+        self.trace(now, outcome.map_err(|told| told.kind));
         match outcome {
             Ok(report) => self.served.meters.answered(ended, report),
             Err(Told { kind, .. }) => self.served.meters.failed(ended, kind),
         }
         logs::request(&self.served, &self.context, ended, outcome.map(|_| ()));
+    }
+
+    fn trace(&mut self, ended: Instant, outcome: Result<&CallReport, ErrorKind>) {
+        let Some(traced) = &self.context.trace else { return };
+        let call = CallEnd {
+            served: &self.served,
+            received: self.context.received,
+            admitted: self.admitted,
+            ended,
+            outcome,
+        };
+        traced.tracer().tell_call(traced.place(), &call);
+        match (self.span.take(), outcome) {
+            (Some(span), Ok(_)) => span.end(self.status),
+            (Some(span), Err(kind)) => span.fail(kind),
+            (None, _) => {}
+        }
     }
 }
 

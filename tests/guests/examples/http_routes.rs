@@ -43,6 +43,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Routes {
             }
             "/fetch" => fetch(&request, answer),
             "/model" => model(&request, answer),
+            "/model-later" => model_later(answer),
             "/log" => speak(answer),
             "/status" => status(query, answer),
             "/refuse" => {
@@ -202,6 +203,14 @@ fn model(request: &IncomingRequest, answer: ResponseOutparam) -> Done {
     let run = || samara_sdk::model("m")?.run([("x", x)])?.take("y");
     let y: Vec<f32> = run().map_err(|error| error.to_string())?;
     say(answer, &format!("{y:?}"))
+}
+
+/// Runs the model `m` over a row of two numbers when the answer is complete.
+fn model_later(answer: ResponseOutparam) -> Done {
+    say(answer, "answered")?;
+    let row = samara_sdk::Tensor::from_vec([1, 2], vec![1.0f32, 2.0]);
+    let run = || samara_sdk::model("m")?.run([("x", row?)]);
+    run().map(drop).map_err(|error| error.to_string().into())
 }
 
 /// Says something in every way that there is.

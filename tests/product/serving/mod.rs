@@ -4,6 +4,7 @@
 mod clients;
 mod guide;
 mod http_functions;
+mod read_digits;
 mod security;
 mod telemetry;
 

@@ -1,20 +1,11 @@
 //! The stage in front of the model: a picture of one digit becomes its pixels.
 
-mod picture;
-mod pixels;
-
-use picture::PictureError;
-use pixels::{Flat, SIDE};
+use picture::{PictureError, SIDE};
 use samara_sdk::{Bytes, Error, Tensor};
 
 #[samara_sdk::function(outputs(pixels(datatype = FP32, shape = [1, 1, 8, 8])))]
 fn decode(#[tensor(media_type = "image/*")] image: Bytes) -> Result<Tensor, Error> {
-    let shades = picture::read(&image.0).map_err(refused)?;
-    let pixels = pixels::pixels(&shades).map_err(|Flat| {
-        Error::invalid_input(
-            "`image` is one flat shade: send a picture with a digit that stands out from its background",
-        )
-    })?;
+    let pixels = picture::pixels(&image.0).map_err(refused)?;
     Tensor::from_vec([1, 1, SIDE, SIDE], pixels.to_vec())
 }
 
@@ -37,12 +28,9 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_becomes_pixels() {
+    fn a_picture_becomes_a_tensor() {
         let pixels = decoded(include_bytes!("../../three.png")).unwrap();
         assert_eq!(pixels.shape(), [1, 1, 8, 8]);
-        let pixels = pixels.to_vec::<f32>().unwrap();
-        assert!(pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)), "{pixels:?}");
-        assert!(pixels.contains(&1.0));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) async fn accept(
             let _alive = alive;
             // One too many is closed at once: a full server says so instead of
             // letting it wait.
-            let Ok(_place) = server.connections.try_acquire() else {
+            let Some(_place) = server.connections.try_take() else {
                 return server.metrics.connections.rejected();
             };
             let _open = server.metrics.connections.accepted();

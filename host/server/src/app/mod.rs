@@ -2,6 +2,7 @@
 //! somebody else bound, reloaded, and drained.
 
 mod connection;
+mod guests;
 mod patient;
 mod streams;
 mod tls;
@@ -13,16 +14,17 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use samara_engine::Host;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, ServeLimits};
 use crate::error::{Error, Result};
-use crate::functions::{Functions, Source};
+use crate::functions::{Functions, Room, Source};
 use crate::live;
 use crate::metrics::Metrics;
-use crate::trace::Tracer;
+use crate::trace::{Tracer, Tracing};
+use guests::Guests;
 
 /// What a server works with and does not make itself.
 pub struct Parts {
@@ -51,11 +53,11 @@ pub(crate) struct Server {
     tls: ArcSwap<Option<TlsAcceptor>>,
     pub(crate) functions: Functions,
     pub(crate) metrics: Arc<Metrics>,
-    /// Where traces go, if anywhere.
-    pub(crate) tracer: Option<Arc<Tracer>>,
+    pub(crate) tracing: Tracing,
     /// What the bodies of requests may take together.
     pub(crate) bodies: Arc<Budget>,
-    connections: Semaphore,
+    connections: Arc<Room>,
+    pub(crate) guests: Guests,
     phase: AtomicU8,
     /// Tells of every new phase. Ends where nobody drives the server any more.
     pub(crate) phases: watch::Receiver<Phase>,
@@ -87,11 +89,11 @@ impl App {
     /// loaded.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
         let metrics = Arc::new(Metrics::default());
-        let tracer = Tracer::new(&config.telemetry)?;
+        let tracing = Tracing::new(&config.telemetry)?;
         let tls = tls::acceptor(config.tls.as_ref())?;
         let limits = config.limits.clone();
         let functions = Functions::new(parts.host, parts.source, limits.clone(), Arc::clone(&metrics));
-        functions.replace(&config.functions).await?;
+        functions.replace(&config.functions, &limits).await?;
         let (stop, phases) = watch::channel(Phase::Serving);
         Ok(Self {
             stop,
@@ -100,9 +102,10 @@ impl App {
                 tls: ArcSwap::from_pointee(tls),
                 functions,
                 metrics,
-                tracer,
-                bodies: Budget::new(limits.bodies.max(limits.body)),
-                connections: Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)),
+                tracing,
+                bodies: Budget::new(bodies(&limits)),
+                connections: Room::new(limits.connections),
+                guests: Guests::default(),
                 phase: AtomicU8::new(Phase::Serving as u8),
                 phases,
             }),
@@ -156,9 +159,9 @@ impl Running {
     }
 
     /// Takes over new settings: functions are loaded beside the old ones and
-    /// swapped in at once; tokens, certificates and limits of bodies hold for
-    /// new requests and connections. Limits on counts, and where traces go, stay
-    /// as they were.
+    /// swapped in at once; tokens, certificates, limits and where traces go hold
+    /// for new requests and connections. Those that are there stay, also where
+    /// there are more of them than new limits let in.
     ///
     /// # Errors
     /// What is wrong with the new settings; the old ones then stay.
@@ -169,7 +172,16 @@ impl Running {
                 "TLS cannot be switched on or off while connections are open; start the server again";
             return Err(Error::Malformed(reason.to_owned()));
         }
-        self.server.functions.replace(&config.functions).await?;
+        let tracer = match config.telemetry == self.server.config().telemetry {
+            true => None,
+            false => Some(Tracer::new(&config.telemetry)?),
+        };
+        self.server.functions.replace(&config.functions, &config.limits).await?;
+        if let Some(tracer) = tracer {
+            self.server.tracing.redirect(tracer);
+        }
+        self.server.connections.resize(config.limits.connections);
+        self.server.bodies.resize(bodies(&config.limits));
         self.server.tls.store(Arc::new(tls));
         self.server.config.store(Arc::new(config));
         tracing::info!("the settings were reloaded");
@@ -191,12 +203,14 @@ impl Running {
             tokio::time::sleep(drain.delay).await;
         }
         self.enter(Phase::Closing);
-        let all_closed = self.connections.recv();
-        let is_complete = tokio::time::timeout(drain.timeout, all_closed).await.is_ok();
-        if let Some(tracer) = self.server.tracer.clone() {
-            // A collector that is slow or gone costs no more than the bound there.
-            let _ = tokio::task::spawn_blocking(move || tracer.finish()).await;
-        }
+        let all_over = async {
+            self.connections.recv().await;
+            self.server.guests.gone().await;
+        };
+        let is_complete = tokio::time::timeout(drain.timeout, all_over).await.is_ok();
+        let server = Arc::clone(&self.server);
+        // A collector that is slow or gone costs no more than the bound there.
+        let _ = tokio::task::spawn_blocking(move || server.tracing.finish()).await;
         tracing::info!(is_complete, "drained");
         Drained { is_complete }
     }
@@ -205,6 +219,11 @@ impl Running {
         self.server.phase.store(phase as u8, Ordering::SeqCst);
         self.stop.send_replace(phase);
     }
+}
+
+/// What bodies may take together: as much as one may, at least.
+fn bodies(limits: &ServeLimits) -> u64 {
+    limits.bodies.max(limits.body)
 }
 
 impl Server {

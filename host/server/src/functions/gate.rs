@@ -11,16 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, Semaphore};
 
+use super::room::{Place, Room};
 use crate::error::{Error, Result};
-
-/// Room for a number of requests that run.
-#[derive(Debug)]
-pub(crate) struct Room {
-    places: Arc<Semaphore>,
-    size: usize,
-}
 
 /// Lets a fixed number of one function's requests run and a fixed number wait
 /// for their turn, in order.
@@ -28,12 +22,12 @@ pub(crate) struct Room {
 pub(crate) struct Gate {
     /// What is full, in messages.
     what: String,
-    own: Room,
+    own: Arc<Room>,
     /// Shared by all functions of a server.
     server: Arc<Room>,
     /// Held by the first in line, while others wait for it in order.
     head: Semaphore,
-    queue: usize,
+    queue: AtomicUsize,
     waiting: AtomicUsize,
     /// Of those that wait, the one that has a place of its function's own and
     /// none of the server's yet.
@@ -43,52 +37,41 @@ pub(crate) struct Gate {
 /// One request's right to run.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _own: OwnedSemaphorePermit,
-    _server: OwnedSemaphorePermit,
+    _own: Place,
+    _server: Place,
 }
 
-impl Room {
-    /// Room for so many, and for one at least.
-    pub(crate) fn new(size: usize) -> Self {
-        let size = size.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(size)), size }
-    }
-
-    fn taken(&self) -> usize {
-        self.size - self.places.available_permits().min(self.size)
-    }
-
-    fn is_full(&self) -> bool {
-        self.places.available_permits() == 0
-    }
-
-    fn try_take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
-    }
-
-    async fn take(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.places).acquire_owned().await
-    }
+/// How many of one function's requests may run, within what the server has
+/// room for, and how many may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) running: usize,
+    pub(crate) queue: usize,
 }
 
 impl Gate {
-    /// Room for `running` requests, within what the server has room for, and
-    /// for `queue` that wait.
-    pub(crate) fn new(what: String, running: usize, queue: usize, server: &Arc<Room>) -> Self {
+    /// Lets in so many.
+    pub(crate) fn new(what: String, admission: Admission, server: &Arc<Room>) -> Self {
         Self {
             what,
-            own: Room::new(running),
+            own: Room::new(admission.running),
             server: Arc::clone(server),
             head: Semaphore::new(1),
-            queue,
+            queue: AtomicUsize::new(admission.queue),
             waiting: AtomicUsize::default(),
             between: AtomicUsize::default(),
         }
     }
 
+    /// Lets in so many from now on. Those who are in, or in line, stay.
+    pub(crate) fn admit(&self, admission: Admission) {
+        self.own.resize(admission.running);
+        self.queue.store(admission.queue, Ordering::Relaxed);
+    }
+
     /// Requests that may run at a time.
     pub(crate) fn limit(&self) -> usize {
-        self.own.size.min(self.server.size)
+        self.own.size().min(self.server.size())
     }
 
     /// Requests that run now.
@@ -106,7 +89,7 @@ impl Gate {
     /// # Errors
     /// [`Error::Busy`].
     pub(crate) fn check(&self) -> Result<()> {
-        let is_full = (self.own.is_full() || self.server.is_full()) && self.waiting() >= self.queue;
+        let is_full = (self.own.is_full() || self.server.is_full()) && self.waiting() >= self.queue();
         if is_full { Err(self.busy(self.waiting())) } else { Ok(()) }
     }
 
@@ -140,14 +123,18 @@ impl Gate {
 
     fn wait(&self) -> Result<Counted<'_>> {
         let (place, waiting) = Counted::new(&self.waiting);
-        if waiting < self.queue { Ok(place) } else { Err(self.busy(waiting)) }
+        if waiting < self.queue() { Ok(place) } else { Err(self.busy(waiting)) }
+    }
+
+    fn queue(&self) -> usize {
+        self.queue.load(Ordering::Relaxed)
     }
 
     fn busy(&self, waiting: usize) -> Error {
         // The function's own limit is the one that its user can do more about.
         let (what, room) = match self.own.is_full() {
             true => (self.what.clone(), &self.own),
-            false => ("the server".to_owned(), &*self.server),
+            false => ("the server".to_owned(), &self.server),
         };
         Error::Busy { what, running: room.taken(), waiting }
     }
@@ -178,7 +165,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn gate(name: &str, running: usize, queue: usize, server: &Arc<Room>) -> Arc<Gate> {
-        Arc::new(Gate::new(name.to_owned(), running, queue, server))
+        Arc::new(Gate::new(name.to_owned(), Admission { running, queue }, server))
     }
 
     /// A request that enters, once it has a place in the queue.
@@ -193,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_refused_at_once_and_places_come_back() {
-        let gate = gate("f", 1, 1, &Arc::new(Room::new(9)));
+        let gate = gate("f", 1, 1, &Room::new(9));
         let now = Instant::now();
         let running = gate.enter(now, None).await.unwrap();
         gate.check().unwrap();
@@ -210,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_does_not_come_in_time_is_a_timeout() {
-        let gate = gate("f", 1, 1, &Arc::new(Room::new(9)));
+        let gate = gate("f", 1, 1, &Room::new(9));
         let now = Instant::now();
         let _running = gate.enter(now, None).await.unwrap();
         let late = gate.enter(now, Some(now)).await.unwrap_err();
@@ -220,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_for_their_own_function_take_no_room_of_the_server() {
-        let server = Arc::new(Room::new(2));
+        let server = Room::new(2);
         let (busy, other) = (gate("busy", 1, 8, &server), gate("other", 8, 0, &server));
         let running = busy.enter(Instant::now(), None).await.unwrap();
         let queued = queued(&busy).await;
@@ -231,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn functions_take_turns_when_the_server_is_full() {
-        let server = Arc::new(Room::new(1));
+        let server = Room::new(1);
         let (flood, other) = (gate("flood", 8, 8, &server), gate("other", 8, 8, &server));
         let running = flood.enter(Instant::now(), None).await.unwrap();
         let first = queued(&flood).await;
@@ -252,8 +239,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn new_limits_hold_for_those_who_come_and_let_those_stay_who_are_there() {
+        let gate = gate("f", 1, 1, &Room::new(9));
+        let now = Instant::now();
+        let running = gate.enter(now, None).await.unwrap();
+        let line = queued(&gate).await;
+        gate.admit(Admission { running: 1, queue: 0 });
+        assert!(gate.check().is_err());
+        assert!(!line.is_finished());
+        gate.admit(Admission { running: 2, queue: 0 });
+        let second = line.await.unwrap();
+        assert_eq!((gate.limit(), gate.running()), (2, 2));
+        gate.admit(Admission { running: 1, queue: 0 });
+        assert_eq!(gate.running(), 2);
+        drop(running);
+        assert!(gate.enter(now, None).await.is_err());
+        drop(second);
+        drop(gate.enter(now, None).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn one_who_gives_up_in_line_leaves_nothing_taken() {
-        let server = Arc::new(Room::new(1));
+        let server = Room::new(1);
         let gate = gate("f", 8, 8, &server);
         let running = gate.enter(Instant::now(), None).await.unwrap();
         let given_up = queued(&gate).await;

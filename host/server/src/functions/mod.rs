@@ -3,12 +3,13 @@
 //! old one or the new one.
 
 mod gate;
+mod room;
 mod route;
 mod served;
 mod source;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use samara_engine::Host;
@@ -17,26 +18,34 @@ use tokio::sync::Mutex;
 pub use source::{Loadable, ReadInputs, Source, TestCase};
 
 pub(crate) use gate::{Gate, Permit};
+pub(crate) use room::Room;
 pub(crate) use served::Served;
 
 use crate::config::{FunctionConfig, ServeLimits};
 use crate::error::{Error, Result};
 use crate::logs;
 use crate::metrics::Metrics;
-use gate::Room;
+use gate::Admission;
 
 /// All functions of a server.
 pub(crate) struct Functions {
     table: ArcSwap<Table>,
     /// Held while the table changes, so that changes come one after another.
     /// Requests never wait for it.
-    changing: Mutex<()>,
+    changing: Mutex<Changing>,
     host: Host,
     source: Arc<dyn Source>,
-    limits: ServeLimits,
     /// For requests of all functions together.
     room: Arc<Room>,
     metrics: Arc<Metrics>,
+}
+
+/// What changes with the table.
+struct Changing {
+    limits: ServeLimits,
+    /// By name and version. A gate lives as long as a function behind it, so
+    /// that requests to what is swapped out still count.
+    gates: HashMap<(String, String), Weak<Gate>>,
 }
 
 /// One state of the repository.
@@ -81,8 +90,9 @@ impl Functions {
         limits: ServeLimits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let room = Arc::new(Room::new(limits.concurrency));
-        Self { table: ArcSwap::default(), changing: Mutex::default(), host, source, limits, room, metrics }
+        let room = Room::new(limits.concurrency);
+        let changing = Mutex::new(Changing { limits, gates: HashMap::new() });
+        Self { table: ArcSwap::default(), changing, host, source, room, metrics }
     }
 
     /// The state of the repository now.
@@ -123,21 +133,23 @@ impl Functions {
             .cloned()
     }
 
-    /// Loads functions anew and serves exactly these from then on. Requests go
-    /// on with what there was until all are loaded. Models that are in both are
-    /// not loaded again: the pool has them.
+    /// Loads functions anew and serves exactly these from then on, within these
+    /// limits. Requests go on with what there was until all are loaded. Models
+    /// that are in both are not loaded again: the pool has them.
     ///
     /// # Errors
     /// The first load that failed; everything then stays as it was.
-    pub(crate) async fn replace(&self, configured: &[FunctionConfig]) -> Result<()> {
-        let _changing = self.changing.lock().await;
+    pub(crate) async fn replace(&self, configured: &[FunctionConfig], limits: &ServeLimits) -> Result<()> {
+        let mut changing = self.changing.lock().await;
         let mut table = Table::default();
         for config in configured {
-            let served = self.open(config).await?;
+            let served = self.open(config, &mut changing).await?;
             table.configured.push(Item::ready(&served));
             table.put(served)?;
         }
-        self.publish(table);
+        changing.limits = limits.clone();
+        self.room.resize(limits.concurrency);
+        self.publish(table, &changing);
         Ok(())
     }
 
@@ -149,7 +161,7 @@ impl Functions {
     /// [`Error::UnknownFunction`], or what made it fail; the version that
     /// answered until now goes on answering.
     pub(crate) async fn load(&self, name: &str) -> Result<()> {
-        let _changing = self.changing.lock().await;
+        let mut changing = self.changing.lock().await;
         let mut table = Table::clone(&self.table.load());
         let mine: Vec<usize> = table.items_of(name);
         if mine.is_empty() {
@@ -157,11 +169,11 @@ impl Functions {
         }
         let mut loaded = Vec::new();
         for &index in &mine {
-            match self.open(&table.configured[index].config).await {
+            match self.open(&table.configured[index].config, &mut changing).await {
                 Ok(served) => loaded.push(served),
                 Err(error) => {
                     table.configured[index].fail(&error);
-                    self.publish(table);
+                    self.publish(table, &changing);
                     return Err(error);
                 }
             }
@@ -171,7 +183,7 @@ impl Functions {
             table.configured[index] = Item::ready(&served);
             table.put(served)?;
         }
-        self.publish(table);
+        self.publish(table, &changing);
         Ok(())
     }
 
@@ -181,15 +193,15 @@ impl Functions {
     /// # Errors
     /// What made it fail; nothing changes then.
     pub(crate) async fn load_other(&self, config: FunctionConfig) -> Result<()> {
-        let _changing = self.changing.lock().await;
-        let served = self.open(&config).await?;
+        let mut changing = self.changing.lock().await;
+        let served = self.open(&config, &mut changing).await?;
         let mut table = Table::clone(&self.table.load());
         let name = served.name.clone();
         table.configured.retain(|item| item.name != name);
         table.ready.remove(&name);
         table.configured.push(Item::ready(&served));
         table.put(served)?;
-        self.publish(table);
+        self.publish(table, &changing);
         Ok(())
     }
 
@@ -199,7 +211,7 @@ impl Functions {
     /// # Errors
     /// [`Error::UnknownFunction`].
     pub(crate) async fn unload(&self, name: &str) -> Result<()> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         let mut table = Table::clone(&self.table.load());
         let mine = table.items_of(name);
         if mine.is_empty() {
@@ -209,23 +221,19 @@ impl Functions {
             table.configured[index].state = State::Unloaded;
         }
         table.ready.remove(name);
-        self.publish(table);
+        self.publish(table, &changing);
         tracing::info!(function = name, "unloaded");
         Ok(())
     }
 
-    fn gate(&self, name: &str, config: &FunctionConfig) -> Gate {
-        let running = config.concurrency.unwrap_or(self.limits.function_concurrency);
-        let queue = config.queue.unwrap_or(self.limits.function_queue);
-        Gate::new(format!("`{name}`"), running, queue, &self.room)
+    fn publish(&self, table: Table, changing: &Changing) {
+        for served in table.ready.values().flat_map(|entry| &entry.versions) {
+            served.gate.admit(changing.admission(&served.config));
+        }
+        self.table.store(Arc::new(table));
     }
 
-    fn publish(&self, table: Table) {
-        let table = Arc::new(table);
-        self.table.store(table);
-    }
-
-    async fn open(&self, config: &FunctionConfig) -> Result<Arc<Served>> {
+    async fn open(&self, config: &FunctionConfig, changing: &mut Changing) -> Result<Arc<Served>> {
         let (source, asked) = (Arc::clone(&self.source), config.clone());
         let read = tokio::task::spawn_blocking(move || source.open(&asked)).await;
         let function = config.name.clone().unwrap_or_else(|| config.what.clone());
@@ -234,13 +242,35 @@ impl Functions {
             Err(panic) => return Err(Error::Internal(format!("reading `{function}` panicked: {panic}"))),
         };
         let meters = |name: &str, version: &str| self.metrics.function(name, version);
-        let gate = |name: &str| self.gate(name, config);
+        let gate = |name: &str, version: &str| changing.gate(name, version, config, &self.room);
         let served = Served::load(&self.host, config.clone(), loadable, gate, meters)
             .await
             .inspect_err(|error| tracing::warn!(error = error.kind().name(), "{error}"))?;
         self.metrics.loaded(&served);
         logs::loaded(&served);
         Ok(Arc::new(served))
+    }
+}
+
+impl Changing {
+    /// The gate of a version: the one that requests to it pass already, or a
+    /// new one.
+    fn gate(&mut self, name: &str, version: &str, config: &FunctionConfig, server: &Arc<Room>) -> Arc<Gate> {
+        self.gates.retain(|_, gate| gate.strong_count() > 0);
+        let key = (name.to_owned(), version.to_owned());
+        let known = self.gates.get(&key).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let gate = Arc::new(Gate::new(format!("`{name}`"), self.admission(config), server));
+            self.gates.insert(key, Arc::downgrade(&gate));
+            gate
+        })
+    }
+
+    fn admission(&self, config: &FunctionConfig) -> Admission {
+        Admission {
+            running: config.concurrency.unwrap_or(self.limits.function_concurrency),
+            queue: config.queue.unwrap_or(self.limits.function_queue),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Served {
     /// Per output, the words for its indices.
     pub(crate) labels: BTreeMap<String, Vec<String>>,
     pub(crate) function: Function,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) meters: Arc<FunctionMeters>,
     pub(crate) load_time: Duration,
     /// Below which an HTTP function answers, e.g. `/hello`; never with a slash
@@ -44,7 +44,7 @@ impl Served {
         host: &Host,
         config: FunctionConfig,
         loadable: Loadable,
-        gate: impl FnOnce(&str) -> Gate,
+        gate: impl FnOnce(&str, &str) -> Arc<Gate>,
         meters: impl FnOnce(&str, &str) -> Arc<FunctionMeters>,
     ) -> Result<Self> {
         let Loadable { source, version, digest, description, tests, labels } = loadable;
@@ -60,7 +60,7 @@ impl Served {
             return Err(Error::Load { function: name, reason });
         }
         let route = checked_route(&name, &config, function.kind())?;
-        let (gate, meters) = (gate(&name), meters(&name, &version));
+        let (gate, meters) = (gate(&name, &version), meters(&name, &version));
         let load_time = started.elapsed();
         Ok(Self {
             name,

@@ -11,9 +11,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
+use super::held::Held;
 use super::status::status;
 use crate::body::BoxError;
-use crate::budget::Share;
 use crate::error::Error;
 
 /// Before every message: one byte that says whether it is compressed, and its
@@ -25,7 +25,7 @@ pub(super) struct Arrival<B> {
     body: Pin<Box<B>>,
     messages: Messages,
     patience: Option<Patience>,
-    share: Option<Arc<Share>>,
+    held: Option<Arc<Held>>,
 }
 
 /// How long the whole body may take.
@@ -51,12 +51,12 @@ impl<B: HttpBody<Data = Bytes>> Arrival<B> {
     pub(super) fn new(body: B, limit: u64, given: Option<Duration>) -> Self {
         let messages = Messages { limit, prefix: [0; PREFIX], seen: 0, left: 0 };
         let patience = given.map(|given| Patience { given, end: None });
-        Self { body: Box::pin(body), messages, patience, share: None }
+        Self { body: Box::pin(body), messages, patience, held: None }
     }
 
-    /// The same, with its bytes held in a share.
-    pub(super) fn held_in(mut self, share: Option<Arc<Share>>) -> Self {
-        self.share = share;
+    /// The same, with its bytes counted.
+    pub(super) fn held_in(mut self, held: &Arc<Held>) -> Self {
+        self.held = Some(Arc::clone(held));
         self
     }
 }
@@ -90,7 +90,7 @@ where
             })?;
             if let Some(data) = frame.data_ref() {
                 this.messages.pass(data).map_err(|error| refuse(&error))?;
-                let held = this.share.as_ref().map_or(Ok(()), |share| share.take(data.len() as u64));
+                let held = this.held.as_ref().map_or(Ok(()), |held| held.arrived(data.len()));
                 held.map_err(|error| refuse(&error))?;
             }
             Ok(frame)

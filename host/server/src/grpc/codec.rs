@@ -8,7 +8,8 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::bounds;
+use super::status::status;
+use super::{bounds, held};
 
 /// Writes `T` and reads `U` as protobuf.
 #[derive(Debug)]
@@ -59,7 +60,9 @@ impl<T: Message + Default> Decoder for Way<T> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
-        bounds::check(buffer.chunk()).map_err(Status::invalid_argument)?;
+        let message = buffer.chunk();
+        let lists = bounds::check(message).map_err(Status::invalid_argument)?;
+        held::reading(message.len(), lists).map_err(|error| status(&error))?;
         T::decode(buffer).map(Some).map_err(|error| not_a_message(&error))
     }
 }

@@ -7,6 +7,7 @@ mod bounds;
 pub(crate) mod codec;
 mod describe;
 mod health;
+mod held;
 mod packing;
 mod repository;
 mod response;
@@ -22,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use samara_protocol::grpc::{LARGEST_MESSAGE, proto, timeout};
 use samara_protocol::headers::ID_HEADER;
@@ -31,6 +32,7 @@ use tonic::codegen::{BoxFuture, Service};
 
 use self::arrival::Arrival;
 use self::generated::grpc_inference_service_server::GrpcInferenceServiceServer;
+use self::held::Held;
 use self::packing::{Packing, Unpacking};
 use self::status::{refusal, refused};
 use crate::app::Server;
@@ -38,6 +40,7 @@ use crate::body::{Body, BoxError};
 use crate::context::{Protocol, RequestContext};
 use crate::error::{Error, Result};
 use crate::guard;
+use crate::trace::Asked;
 
 /// The service of the protocol.
 #[allow(
@@ -60,6 +63,9 @@ const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
+const INFER: &str = "ModelInfer";
+const STREAM: &str = "ModelStreamInfer";
+
 /// The largest message of a method that carries no tensors, in bytes.
 const SMALL: u64 = 1 << 20;
 
@@ -75,23 +81,29 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let context = match admit(server, &request) {
-        Ok(context) => context,
-        Err(error) => {
-            server.metrics.told(Protocol::Grpc, &error);
-            return refusal(&error);
-        }
-    };
+    let mut context = RequestContext::new(Protocol::Grpc, request.headers());
     let id = context.id.header();
-    request.extensions_mut().insert(context);
-    let mut response = match Packing::take(request.headers_mut()) {
-        None => dispatch(server, request).await,
-        Some(packing) => {
-            let limit = server.config().limits.body;
-            let unpack = |body| Unpacking::new(Arrival::new(body, limit, None), packing, limit);
-            dispatch(server, request.map(unpack)).await
+    let (service, method) = method(request.uri().path());
+    let method = if service == SERVICE { traced(method) } else { None };
+    let span = method.and_then(|method| server.tracing.begin(&mut context, || Asked::Grpc { method }));
+    let mut response = match admit(server, &mut context, &request) {
+        Ok(()) => {
+            request.extensions_mut().insert(context);
+            unpacked(server, request).await
         }
+        Err(error) => refusal(&error),
     };
+    let told = status::told(&response);
+    if let Some(kind) = told {
+        server.metrics.told(Protocol::Grpc, kind);
+    }
+    match (span, told) {
+        (Some(span), Some(kind)) => span.fail(kind),
+        // Its requests are traced one by one.
+        (Some(span), None) if method == Some(STREAM) => span.leave(),
+        (Some(span), None) => span.end(StatusCode::OK),
+        (None, _) => {}
+    }
     if let Some(id) = id {
         response.headers_mut().insert(ID_HEADER, id);
     }
@@ -99,7 +111,7 @@ where
 }
 
 /// What is checked before the method is looked at.
-fn admit<B>(server: &Arc<Server>, request: &Request<B>) -> Result<RequestContext> {
+fn admit<B>(server: &Arc<Server>, context: &mut RequestContext, request: &Request<B>) -> Result<()> {
     let headers = request.headers();
     let (service, method) = method(request.uri().path());
     // Probes carry no tokens.
@@ -116,10 +128,59 @@ fn admit<B>(server: &Arc<Server>, request: &Request<B>) -> Result<RequestContext
         let found = format!("`{}`", String::from_utf8_lossy(content_type));
         return Err(Error::MediaType { found, expected: "application/grpc+proto" });
     }
-    let mut context = RequestContext::new(Protocol::Grpc, headers)?;
+    context.read_patience(headers)?;
     let given = timeout::read(headers)?;
     context.patience = [context.patience, given].into_iter().flatten().min();
-    Ok(context)
+    Ok(())
+}
+
+/// A method whose calls are traced; those of probes are not. What clients ask
+/// for that there is not has one name.
+fn traced(method: &str) -> Option<&'static str> {
+    const METHODS: [&str; 18] = [
+        INFER,
+        STREAM,
+        "ServerMetadata",
+        "ModelReady",
+        "ModelMetadata",
+        "ModelConfig",
+        "ModelStatistics",
+        "RepositoryIndex",
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+        "SystemSharedMemoryStatus",
+        "SystemSharedMemoryRegister",
+        "SystemSharedMemoryUnregister",
+        "CudaSharedMemoryStatus",
+        "CudaSharedMemoryRegister",
+        "CudaSharedMemoryUnregister",
+        "TraceSetting",
+        "LogSettings",
+    ];
+    match method {
+        "ServerLive" | "ServerReady" => None,
+        _ => Some(METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER")),
+    }
+}
+
+/// Lets the service answer, which sees no compressed messages.
+async fn unpacked<B>(server: &Arc<Server>, mut request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let limit = server.config().limits.body;
+    // What unary requests hold is held until the answer is there: tensors are
+    // slices of the body.
+    let held = Held::new(server.bodies.share(), limit);
+    match Packing::take(request.headers_mut()) {
+        None => dispatch(server, request, &held).await,
+        Some(packing) => {
+            let arrive = |body| Arrival::new(body, limit, None).held_in(&held);
+            let unpack = |body| Unpacking::new(arrive(body), packing, limit, Arc::clone(&held));
+            dispatch(server, request.map(unpack), &held).await
+        }
+    }
 }
 
 /// Service and method of a path `/SERVICE/METHOD`.
@@ -127,7 +188,7 @@ fn method(path: &str) -> (&str, &str) {
     path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default()
 }
 
-async fn dispatch<B>(server: &Arc<Server>, request: Request<B>) -> Response<Body>
+async fn dispatch<B>(server: &Arc<Server>, request: Request<B>, held: &Arc<Held>) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -135,23 +196,20 @@ where
     let limits = server.config().limits.clone();
     let (service, method) = method(request.uri().path());
     let (is_stream, has_tensors) = match method {
-        "ModelInfer" => (false, true),
-        "ModelStreamInfer" => (true, true),
+        INFER => (false, true),
+        STREAM => (true, true),
         "ServerReflectionInfo" => (true, false),
         _ => (false, false),
     };
     let limit = if has_tensors { limits.body } else { limits.body.min(SMALL) };
     let patience = (!is_stream).then_some(limits.body_timeout);
-    // Held until the answer is there: tensors are slices of the body. A stream
-    // is bounded by the calls that it may have open.
-    let share = (!is_stream).then(|| Arc::new(server.bodies.share()));
-    let arrive = |body| Arrival::new(body, limit, patience).held_in(share.clone());
+    let arrive = |body| Arrival::new(body, limit, patience).held_in(held);
     let answered = match service {
         SERVICE => {
             let mut service = GrpcInferenceServiceServer::from_arc(Arc::clone(server))
                 .max_decoding_message_size(usize::try_from(limit).unwrap_or(usize::MAX))
                 .max_encoding_message_size(LARGEST_MESSAGE);
-            service.call(request.map(arrive)).await
+            held.within(service.call(request.map(arrive))).await
         }
         HEALTH => health::service(server).call(request.map(arrive)).await,
         REFLECTION => reflect(false, request.map(|body| tonic::body::Body::new(arrive(body)))).await,

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -12,6 +13,7 @@ use http_body::{Body as HttpBody, Frame};
 use tokio::task::JoinHandle;
 
 use super::arrival::{PREFIX, refuse};
+use super::held::Held;
 use crate::body::BoxError;
 use crate::error::{Error, Result};
 
@@ -67,15 +69,23 @@ pub(super) struct Unpacking<B> {
     /// What came and is no whole message yet.
     arrived: BytesMut,
     /// The message that is being unpacked, on a thread for work that blocks.
-    at_work: Option<JoinHandle<Result<Bytes>>>,
+    at_work: Option<Work>,
     is_over: bool,
+    /// Where the body counts, until it is passed on.
+    held: Arc<Held>,
+}
+
+struct Work {
+    /// Bytes of the message as it came.
+    packed: usize,
+    unpacked: JoinHandle<Result<Bytes>>,
 }
 
 impl<B> Unpacking<B> {
-    /// Over a body that bounds its messages already; `limit` is for unpacked
-    /// ones.
-    pub(super) fn new(body: B, packing: Packing, limit: u64) -> Self {
-        Self { body, packing, limit, arrived: BytesMut::new(), at_work: None, is_over: false }
+    /// Over a body that bounds its messages already, and counts in `held`;
+    /// `limit` is for unpacked ones.
+    pub(super) fn new(body: B, packing: Packing, limit: u64, held: Arc<Held>) -> Self {
+        Self { body, packing, limit, arrived: BytesMut::new(), at_work: None, is_over: false, held }
     }
 
     /// The next whole message, or what is left at the end.
@@ -85,9 +95,17 @@ impl<B> Unpacking<B> {
     }
 
     fn unpack(&mut self, mut message: Bytes) {
-        let (packing, limit) = (self.packing, self.limit);
+        let (packing, limit, packed) = (self.packing, self.limit, message.len());
         message.advance(PREFIX);
-        self.at_work = Some(tokio::task::spawn_blocking(move || packing.unpack(&message, limit)));
+        let unpacked = tokio::task::spawn_blocking(move || packing.unpack(&message, limit));
+        self.at_work = Some(Work { packed, unpacked });
+    }
+
+    /// A piece of so many bytes of the body, on its way to where it counts as
+    /// what it is now.
+    fn pass_on(&self, bytes: usize, piece: Bytes) -> Frame<Bytes> {
+        self.held.passed_on(bytes);
+        Frame::data(piece)
     }
 }
 
@@ -106,20 +124,22 @@ where
         let this = self.get_mut();
         loop {
             if let Some(work) = this.at_work.as_mut() {
-                let done = ready!(pin!(work).poll(context));
+                let done = ready!(pin!(&mut work.unpacked).poll(context));
+                let packed = work.packed;
                 this.at_work = None;
                 let done = done.unwrap_or_else(|panic| Err(Error::Internal(panic.to_string())));
-                return Poll::Ready(Some(done.map(Frame::data).map_err(|error| refuse(&error))));
+                let done = done.map(|message| this.pass_on(packed, message));
+                return Poll::Ready(Some(done.map_err(|error| refuse(&error))));
             }
             match this.next() {
                 Some(message) if message[0] == 1 => {
                     this.unpack(message);
                     continue;
                 }
-                Some(message) => return Poll::Ready(Some(Ok(Frame::data(message)))),
+                Some(message) => return Poll::Ready(Some(Ok(this.pass_on(message.len(), message)))),
                 None if this.is_over => {
                     let rest = this.arrived.split().freeze();
-                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(this.pass_on(rest.len(), rest))));
                 }
                 None => {}
             }

@@ -9,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::generated::grpc_inference_service_server::GrpcInferenceService;
+use super::held::Held;
 use super::proto::{
     CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse, CudaSharedMemoryStatusRequest,
     CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse,
@@ -25,8 +26,8 @@ use super::proto::{
 use super::status::status;
 use super::{describe, repository, response, statistics, stream};
 use crate::app::Server;
-use crate::context::{Protocol, RequestContext};
-use crate::error::{Error, Result};
+use crate::context::RequestContext;
+use crate::error::Result;
 use crate::functions::Served;
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -37,11 +38,12 @@ pub(super) async fn infer(
     mut context: RequestContext,
     mut message: ModelInferRequest,
 ) -> Result<ModelInferResponse> {
-    let served = find(server, &message.model_name, &message.model_version)?;
     let id = std::mem::take(&mut message.id);
     if let Some(given) = RequestId::given(&id) {
-        context.id = given;
+        context = context.named(given);
     }
+    let served = find(server, &message.model_name, &message.model_version)?;
+    context.asks(&served);
     let Asked { inference, form, classes } = request::read(message)?;
     let answered = server.infer(&served, &context, inference).await?;
     response::write(answered, id, form, &classes)
@@ -82,7 +84,7 @@ impl GrpcInferenceService for Server {
         request: Request<ModelMetadataRequest>,
     ) -> Answer<ModelMetadataResponse> {
         let ModelMetadataRequest { name, version } = request.into_inner();
-        answer(&self, find(&self, &name, &version).and_then(|served| describe::metadata(&self, &served)))
+        answer(find(&self, &name, &version).and_then(|served| describe::metadata(&self, &served)))
     }
 
     async fn model_infer(
@@ -90,7 +92,7 @@ impl GrpcInferenceService for Server {
         mut request: Request<ModelInferRequest>,
     ) -> Answer<ModelInferResponse> {
         let context = context(&mut request)?;
-        answer(&self, infer(&self, context, request.into_inner()).await)
+        answer(infer(&self, context, request.into_inner()).await)
     }
 
     type ModelStreamInferStream = ReceiverStream<Result<ModelStreamInferResponse, Status>>;
@@ -101,7 +103,10 @@ impl GrpcInferenceService for Server {
     ) -> Answer<Self::ModelStreamInferStream> {
         let context = context(&mut request)?;
         let (answers, stream) = mpsc::channel(1);
-        tokio::spawn(stream::converse(self, context, request.into_inner(), answers));
+        let Some(held) = Held::here() else { return Err(Status::internal("the stream is not counted")) };
+        tokio::spawn(async move {
+            held.within(stream::converse(self, context, request.into_inner(), answers, &held)).await;
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -111,7 +116,7 @@ impl GrpcInferenceService for Server {
     ) -> Answer<ModelConfigResponse> {
         let ModelConfigRequest { name, version } = request.into_inner();
         let config = find(&self, &name, &version).and_then(|served| describe::config(&served));
-        answer(&self, config.map(|config| ModelConfigResponse { config: Some(config) }))
+        answer(config.map(|config| ModelConfigResponse { config: Some(config) }))
     }
 
     async fn model_statistics(
@@ -119,7 +124,7 @@ impl GrpcInferenceService for Server {
         request: Request<ModelStatisticsRequest>,
     ) -> Answer<ModelStatisticsResponse> {
         let ModelStatisticsRequest { name, version } = request.into_inner();
-        answer(&self, statistics::of(&self, &name, &version))
+        answer(statistics::of(&self, &name, &version))
     }
 
     async fn repository_index(
@@ -133,14 +138,14 @@ impl GrpcInferenceService for Server {
         self: Arc<Self>,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Answer<RepositoryModelLoadResponse> {
-        answer(&self, repository::load(&self, request.into_inner()).await)
+        answer(repository::load(&self, request.into_inner()).await)
     }
 
     async fn repository_model_unload(
         self: Arc<Self>,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Answer<RepositoryModelUnloadResponse> {
-        answer(&self, repository::unload(&self, request.into_inner()).await)
+        answer(repository::unload(&self, request.into_inner()).await)
     }
 
     async fn system_shared_memory_status(
@@ -207,22 +212,14 @@ fn find(server: &Server, name: &str, version: &str) -> Result<Arc<Served>> {
     server.functions.find(name, Some(version).filter(|version| !version.is_empty()))
 }
 
-fn answer<T>(server: &Server, answered: Result<T>) -> Answer<T> {
-    answered.map(Response::new).map_err(|error| told(server, &error))
-}
-
-/// An error on its way to the client, counted.
-fn told(server: &Server, error: &Error) -> Status {
-    server.metrics.told(Protocol::Grpc, error);
-    status(error)
+fn answer<T>(answered: Result<T>) -> Answer<T> {
+    answered.map(Response::new).map_err(|error| status(&error))
 }
 
 /// What was read from the headers of this request.
 fn context<T>(request: &mut Request<T>) -> Result<RequestContext, Status> {
-    match request.extensions_mut().remove() {
-        Some(context) => Ok(context),
-        None => RequestContext::new(Protocol::Grpc, &http::HeaderMap::new()).map_err(|error| status(&error)),
-    }
+    let context = request.extensions_mut().remove();
+    context.ok_or_else(|| Status::internal("nothing is known of the headers of this request"))
 }
 
 fn no_shared_memory() -> Status {

@@ -1,12 +1,15 @@
 //! Errors as gRPC tells them: a code of the one table, and the words.
 
+use std::error::Error as _;
+use std::sync::Arc;
+
 use http::Response;
 use http::header::CONTENT_TYPE;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use crate::body::Body;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// By which servers tell clients when to try again, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -22,7 +25,48 @@ pub(crate) fn status(error: &Error) -> Status {
     }
     let mut words = error.to_string();
     shorten(&mut words);
-    Status::with_metadata(Code::from(kind.grpc_code()), words, metadata)
+    let mut status = Status::with_metadata(Code::from(kind.grpc_code()), words, metadata);
+    status.set_source(Arc::new(Kind(kind)));
+    status
+}
+
+/// What a status was made of; several kinds share a code.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.name())]
+struct Kind(ErrorKind);
+
+/// The kind of error that a status tells.
+pub(super) fn kind(status: &Status) -> ErrorKind {
+    match status.source().and_then(|source| source.downcast_ref()) {
+        Some(Kind(kind)) => *kind,
+        None => by_code(status.code()),
+    }
+}
+
+/// The kind of error that a response tells in its head, if it does.
+pub(super) fn told(response: &Response<Body>) -> Option<ErrorKind> {
+    if let Some(status) = response.extensions().get::<Status>() {
+        return Some(kind(status));
+    }
+    let code = Code::from_bytes(response.headers().get(Status::GRPC_STATUS)?.as_bytes());
+    (code != Code::Ok).then(|| by_code(code))
+}
+
+/// What the library says itself is about how a client speaks.
+fn by_code(code: Code) -> ErrorKind {
+    match code {
+        Code::Cancelled => ErrorKind::Cancelled,
+        Code::InvalidArgument => ErrorKind::InvalidInput,
+        Code::DeadlineExceeded => ErrorKind::Timeout,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::ResourceExhausted | Code::OutOfRange => ErrorKind::TooLarge,
+        Code::FailedPrecondition => ErrorKind::LoadFailed,
+        Code::Unimplemented => ErrorKind::Unsupported,
+        Code::Unauthenticated => ErrorKind::Unauthorized,
+        Code::PermissionDenied => ErrorKind::Denied,
+        Code::Unavailable => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    }
 }
 
 /// Words are a header, and clients take 8 KiB of headers: names and shapes that
@@ -46,6 +90,7 @@ pub(super) fn refused(status: &Status) -> Response<Body> {
     headers.insert(CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
     // The words are percent-encoded, so that they always fit.
     let _ = status.add_header(headers);
+    response.extensions_mut().insert(status.clone());
     response
 }
 
@@ -76,6 +121,23 @@ mod tests {
             assert_ne!(Code::from(kind.grpc_code()), Code::Unknown, "{}", kind.name());
             assert_ne!(Code::from(kind.grpc_code()), Code::Ok, "{}", kind.name());
         }
+    }
+
+    #[test]
+    fn every_kind_is_known_again() {
+        for kind in ErrorKind::all() {
+            assert_eq!(
+                by_code(Code::from(kind.grpc_code())).grpc_code(),
+                kind.grpc_code(),
+                "{}",
+                kind.name()
+            );
+        }
+        let busy = Error::Busy { what: "`f`".to_owned(), running: 1, waiting: 2 };
+        assert_eq!(kind(&status(&busy)), ErrorKind::Overloaded);
+        assert_eq!(told(&refusal(&busy)), Some(ErrorKind::Overloaded));
+        assert_eq!(kind(&Status::unimplemented("x")), ErrorKind::Unsupported);
+        assert_eq!(told(&Response::new(Body::empty())), None);
     }
 
     #[test]

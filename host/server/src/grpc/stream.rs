@@ -5,17 +5,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 
+use super::STREAM;
+
+use super::held::Held;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use super::service;
-use super::status::status;
+use super::status::{kind, status};
 use crate::app::Server;
+use crate::budget::Share;
 use crate::context::{Protocol, RequestContext};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::trace::Asked;
 
 /// Requests of one stream that run at a time; the next is read when the first
 /// is answered.
@@ -30,6 +36,7 @@ pub(super) async fn converse(
     context: RequestContext,
     mut requests: Streaming<ModelInferRequest>,
     answers: mpsc::Sender<Result<ModelStreamInferResponse, Status>>,
+    held: &Arc<Held>,
 ) {
     let mut running = VecDeque::with_capacity(AT_A_TIME);
     let mut is_open = true;
@@ -45,9 +52,14 @@ pub(super) async fn converse(
                 }
             }
             request = requests.message(), if is_open && running.len() < AT_A_TIME => match request {
-                Ok(Some(request)) => running.push_back(Call::start(&server, &context, request)),
+                Ok(Some(request)) => {
+                    running.push_back(Call::start(&server, &context, request, held.next()));
+                }
                 Ok(None) => is_open = false,
-                Err(error) => (is_open, ending) = (false, Some(error)),
+                Err(error) => {
+                    fails(&server, &context, kind(&error));
+                    (is_open, ending) = (false, Some(error));
+                }
             },
             () = server.closing(), if is_open => {
                 (is_open, ending) = (false, Some(status(&Error::Draining)));
@@ -59,22 +71,49 @@ pub(super) async fn converse(
     }
 }
 
+/// Tells of an error that no request of the stream is to blame for.
+fn fails(server: &Server, context: &RequestContext, kind: ErrorKind) {
+    server.metrics.told(Protocol::Grpc, kind);
+    let mut context = RequestContext { received: Instant::now(), ..context.clone() };
+    if let Some(span) = server.tracing.begin(&mut context, asked) {
+        span.fail(kind);
+    }
+}
+
+fn asked() -> Asked {
+    Asked::Grpc { method: STREAM }
+}
+
 /// A request that is being answered; dropping it stops that.
 struct Call(JoinHandle<ModelStreamInferResponse>);
 
 impl Call {
-    fn start(server: &Arc<Server>, context: &RequestContext, request: ModelInferRequest) -> Self {
+    /// `share` is what the request holds, until it is answered.
+    fn start(
+        server: &Arc<Server>,
+        context: &RequestContext,
+        request: ModelInferRequest,
+        share: Share,
+    ) -> Self {
         let (server, mut context) = (Arc::clone(server), context.clone());
         // The client's deadline is for the stream, its own for each request.
         let now = Instant::now();
         context.patience =
             context.patience.map(|all| all.saturating_sub(now.duration_since(context.received)));
         context.received = now;
+        let span = server.tracing.begin(&mut context, asked);
         Self(tokio::spawn(async move {
+            let _share = share;
             let whose = (request.model_name.clone(), request.model_version.clone(), request.id.clone());
             let answered = service::infer(&server, context, request).await;
-            if let Err(error) = &answered {
-                server.metrics.told(Protocol::Grpc, error);
+            let failure = answered.as_ref().err().map(Error::kind);
+            if let Some(kind) = failure {
+                server.metrics.told(Protocol::Grpc, kind);
+            }
+            match (span, failure) {
+                (Some(span), Some(kind)) => span.fail(kind),
+                (Some(span), None) => span.end(StatusCode::OK),
+                (None, _) => {}
             }
             told(answered, whose)
         }))

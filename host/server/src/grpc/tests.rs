@@ -319,6 +319,61 @@ async fn compressed_requests_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_held_once_all_is_answered() {
+    let server = server_with(|config| (config.limits.body, config.limits.bodies) = (4096, 4096)).await;
+    let raw = framed(&row("double", [1.0; 4]).encode_to_vec());
+    let mut typed = row("double", [0.0; 4]);
+    typed.raw_input_contents.clear();
+    let floats = InferTensorContents { fp32_contents: vec![1.0; 4], ..InferTensorContents::default() };
+    typed.inputs[0].contents = Some(floats);
+    let typed = framed(&typed.encode_to_vec());
+    let mut packed = Vec::new();
+    GzEncoder::new(&raw[5..], Compression::fast()).read_to_end(&mut packed).unwrap();
+    let mut packed = framed(&packed).to_vec();
+    packed[0] = 1;
+    let short = raw.slice(..raw.len() - 1);
+    for method in ["ModelInfer", "ModelStreamInfer"] {
+        let path = format!("/{SERVICE}/{method}");
+        for (body, headers) in [
+            (raw.clone(), &[][..]),
+            (typed.clone(), &[]),
+            (short.clone(), &[]),
+            (framed(b"\xff\xff"), &[]),
+            (packed.clone().into(), &[("grpc-encoding", "gzip")]),
+            (raw.clone(), &[("grpc-encoding", "gzip")]),
+        ] {
+            // More of them, one after another, than may be held at a time.
+            for _ in 0..100 {
+                let reply = send(&server, &path, headers, body.clone()).await;
+                assert_ne!(reply.status().0, Code::ResourceExhausted, "{method} {headers:?}");
+            }
+        }
+    }
+    // Calls of streams end a moment after they are answered.
+    while server.bodies.held() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_numbers_are_bounded_as_what_they_become() {
+    let server = server_with(|config| config.limits.body = 4096).await;
+    let told = async |count: usize| {
+        let mut request = row("double", [0.0; 4]);
+        request.raw_input_contents.clear();
+        // A byte each as they come.
+        let numbers =
+            InferTensorContents { int64_contents: vec![1; count], ..InferTensorContents::default() };
+        request.inputs[0].contents = Some(numbers);
+        call::<ModelInferResponse>(&server, "ModelInfer", &request).await.unwrap_err()
+    };
+    let (code, words) = told(4096 / 8 + 1).await;
+    assert_eq!(code, Code::ResourceExhausted, "{words}");
+    assert!(words.contains("typed contents") && words.contains("larger than 4096 bytes"), "{words}");
+    assert_eq!(told(4096 / 8).await.0, Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ids_come_back_and_deadlines_hold() {
     let server = server().await;
     let body = framed(&row("double", [1.0; 4]).encode_to_vec());

@@ -19,7 +19,7 @@ pub(crate) use meter::{Distribution, FINE};
 pub(crate) use render::render;
 
 use crate::context::Protocol;
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use crate::functions::Served;
 use function::ByKind;
 use meter::{COARSE, Counter, Histogram, Sharded, nanoseconds};
@@ -127,8 +127,8 @@ impl Metrics {
     }
 
     /// Counts an error that a client is told.
-    pub(crate) fn told(&self, protocol: Protocol, error: &Error) {
-        self.errors[protocol as usize].mine().of(error.kind()).add(1);
+    pub(crate) fn told(&self, protocol: Protocol, kind: ErrorKind) {
+        self.errors[protocol as usize].mine().of(kind).add(1);
     }
 
     /// A moment in milliseconds since 1970.

@@ -59,7 +59,7 @@ fn text(metrics: &Metrics, meters: &FunctionMeters) -> String {
 fn a_request_is_found_again_in_every_series() {
     let metrics = Metrics::default();
     let meters = used(&metrics);
-    metrics.told(Protocol::Rest, &Error::Draining);
+    metrics.told(Protocol::Rest, ErrorKind::Draining);
     let text = text(&metrics, &meters);
     let function = r#"function="digits",version="1""#;
     let model = r#"function="digits",version="1",model="digits",backend="tract""#;

@@ -15,16 +15,20 @@ use samara_protocol::rest::path::decoded;
 use super::encode::{self, Encoded, Form};
 use super::encoding;
 use crate::app::Server;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Bounds};
 use crate::budget::Share;
 use crate::context::RequestContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::Served;
 use crate::router::{expect_method, json};
 
-/// Bytes of a body or of outputs that are read or written where the request
-/// came in; more take longer than handing them to another thread.
+/// Bytes of JSON or of outputs that are read or written where the request came
+/// in; more take longer than handing them to another thread.
 const SMALL: usize = 64 << 10;
+
+/// Bytes of a body with few of JSON that are read there: of the tensors behind
+/// it, most are taken as they lie.
+const SMALL_BEHIND: usize = 1 << 20;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -48,13 +52,13 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    context.asks(&served);
     // Held until the answer is written: tensors are slices of the body.
     let share = server.bodies.share();
     let request = read(server, &served, context, &parts.headers, body, &share).await?;
     let HttpRequest { id, inputs, outputs, is_binary, timeout } = request;
     let names = outputs.iter().map(|wanted| wanted.name.clone()).collect();
-    let own_context =
-        id.as_deref().and_then(RequestId::given).map(|id| RequestContext { id, ..context.clone() });
+    let own_context = id.as_deref().and_then(RequestId::given).map(|id| context.named(id));
     let inference = Inference { inputs, outputs: names, timeout };
     let answer = server.infer(&served, own_context.as_ref().unwrap_or(context), inference).await?;
     let form = Form { id, outputs, is_binary };
@@ -94,20 +98,30 @@ async fn read(
         let limits = &server.config().limits;
         (limits.body, limits.body_timeout)
     };
-    let body = body::read(body, limit, timeout, Some(share)).await?;
+    let tensors_at = json_length.unwrap_or(0);
+    let body = body::read(body, Bounds { limit, timeout, share: Some(share), tensors_at }).await?;
     server.check_room(served, context)?;
     let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
-    share.take(body.len().saturating_sub(packed) as u64)?;
-    let request = match body.len() <= SMALL {
+    let unpacked = body.len();
+    share.take(unpacked.saturating_sub(packed) as u64)?;
+    let is_small = json_length.unwrap_or(unpacked) <= SMALL && unpacked <= SMALL_BEHIND;
+    let request = match is_small {
         true => decode::request(json_length, body),
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
     };
     let signature = served.signature()?;
-    Ok(match request.map_err(|wrong| wrong.of(signature))? {
+    let request = match request.map_err(|wrong| wrong.of(signature))? {
         Decoded::Request(request) => request,
         Decoded::Raw(body) => decode::raw(signature, body)?,
-    })
+    };
+    // In memory, tensors are larger than short numbers in JSON are.
+    let tensors: usize = request.inputs.iter().map(|(_, tensor)| tensor.data().len()).sum();
+    if tensors as u64 > limit {
+        return Err(Error::TooLarge { what: "what the tensors of the request hold, in memory,", limit });
+    }
+    share.take(tensors.saturating_sub(packed.max(unpacked)) as u64)?;
+    Ok(request)
 }
 
 async fn respond(headers: &HeaderMap, encoded: Encoded) -> Result<Response<Body>> {

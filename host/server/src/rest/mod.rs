@@ -9,6 +9,7 @@ mod infer;
 mod repository;
 mod stats;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
@@ -21,6 +22,7 @@ use crate::body::Body;
 use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::router::{expect_method, json};
+use crate::trace::{Asked, ServerSpan};
 
 /// Answers a request below `/v2`.
 ///
@@ -46,6 +48,44 @@ pub(crate) async fn answer(
             look(server, parts).unwrap_or_else(|| Err(unknown(uri.path())))
         }
     }
+}
+
+/// Begins the server's span of a request of the protocol, where it is traced.
+/// Probes are not.
+pub(crate) fn begin_span<B>(
+    server: &Server,
+    context: &mut RequestContext,
+    request: &Request<B>,
+) -> Option<ServerSpan> {
+    let path = request.uri().path();
+    let is_protocol = path == "/v2" || path.starts_with("/v2/");
+    if !is_protocol || path.starts_with("/v2/health/") {
+        return None;
+    }
+    let asked = || Asked::Http { method: request.method().clone(), route: route(path).map(Cow::Borrowed) };
+    server.tracing.begin(context, asked)
+}
+
+/// The pattern that a path is of.
+fn route(path: &str) -> Option<&'static str> {
+    Some(match *split(path, &mut [""; MOST_PARTS])? {
+        [] => "/v2",
+        ["models", _, "infer"] => "/v2/models/{name}/infer",
+        ["models", _, "versions", _, "infer"] => "/v2/models/{name}/versions/{version}/infer",
+        ["models", "stats"] => "/v2/models/stats",
+        ["models", _] => "/v2/models/{name}",
+        ["models", _, "versions", _] => "/v2/models/{name}/versions/{version}",
+        ["models", _, "config"] => "/v2/models/{name}/config",
+        ["models", _, "ready"] => "/v2/models/{name}/ready",
+        ["models", _, "stats"] => "/v2/models/{name}/stats",
+        ["models", _, "versions", _, "config"] => "/v2/models/{name}/versions/{version}/config",
+        ["models", _, "versions", _, "ready"] => "/v2/models/{name}/versions/{version}/ready",
+        ["models", _, "versions", _, "stats"] => "/v2/models/{name}/versions/{version}/stats",
+        ["repository", "index"] => "/v2/repository/index",
+        ["repository", "models", _, "load"] => "/v2/repository/models/{name}/load",
+        ["repository", "models", _, "unload"] => "/v2/repository/models/{name}/unload",
+        _ => return None,
+    })
 }
 
 /// The description of this interface, for programs.
@@ -88,4 +128,19 @@ fn unknown(path: &str) -> Error {
 /// A successful answer. What it is made of has no form that JSON lacks.
 fn written(value: &impl Serialize) -> Response<Body> {
     json(StatusCode::OK, serde_json::to_vec(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_description_is_of_itself() {
+        let description: serde_json::Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let paths = description["paths"].as_object().unwrap().keys();
+        for path in paths.filter(|path| path.starts_with("/v2") && !path.starts_with("/v2/health")) {
+            assert_eq!(route(path), Some(path.as_str()));
+        }
+        assert_eq!(route("/v2/models/a/guess"), None);
+    }
 }

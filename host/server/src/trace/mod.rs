@@ -3,23 +3,35 @@
 //! then it carries only its ids.
 
 mod export;
+mod request;
 mod spans;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanProcessor};
 use samara_protocol::Traceparent;
 
-pub(crate) use spans::Finished;
+pub(crate) use request::{Asked, ServerSpan, Traced};
+pub(crate) use spans::CallEnd;
 
 use crate::config::Telemetry;
+use crate::context::RequestContext;
 use crate::error::Result;
 
 /// For the spans that are left when the server ends.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// Where the traces of a server go, if anywhere.
+#[derive(Debug)]
+pub(crate) struct Tracing {
+    current: ArcSwapOption<Tracer>,
+    /// Those that requests which began before still tell their spans to.
+    former: Mutex<Vec<Arc<Tracer>>>,
+}
 
 /// Samples requests and sends their spans.
 #[derive(Debug)]
@@ -41,6 +53,42 @@ pub(crate) struct Place {
     server: SpanId,
     /// The span of the function's call, below it.
     function: SpanId,
+}
+
+impl Tracing {
+    /// # Errors
+    /// As [`Tracer::new`].
+    pub(crate) fn new(settings: &Telemetry) -> Result<Self> {
+        Ok(Self { current: ArcSwapOption::new(Tracer::new(settings)?), former: Mutex::default() })
+    }
+
+    /// Begins the server's span of a request, where it is traced.
+    pub(crate) fn begin(
+        &self,
+        context: &mut RequestContext,
+        asked: impl FnOnce() -> Asked,
+    ) -> Option<ServerSpan> {
+        context.trace = None;
+        let tracer = self.current.load();
+        let tracer = tracer.as_ref()?;
+        let place = tracer.sample(context.traceparent.as_deref())?;
+        let traced = Traced::new(Arc::clone(tracer), place);
+        context.trace = Some(traced.clone());
+        Some(ServerSpan::new(traced, asked(), context.received, context.id.clone()))
+    }
+
+    /// Requests that begin from now on are told to this tracer.
+    pub(crate) fn redirect(&self, tracer: Option<Arc<Tracer>>) {
+        let Some(before) = self.current.swap(tracer) else { return };
+        self.former.lock().unwrap_or_else(PoisonError::into_inner).push(before);
+    }
+
+    /// Sends what is left, in bounded time. Blocks.
+    pub(crate) fn finish(&self) {
+        let former = std::mem::take(&mut *self.former.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = former.into_iter().chain(self.current.load_full());
+        all.for_each(|tracer| tracer.finish());
+    }
 }
 
 impl Tracer {
@@ -83,8 +131,7 @@ impl Tracer {
         })
     }
 
-    /// Sends what is left, in bounded time. Blocks.
-    pub(crate) fn finish(&self) {
+    fn finish(&self) {
         // What the collector did not take was told when it did not.
         let _ = self.processor.shutdown_with_timeout(FLUSH);
     }

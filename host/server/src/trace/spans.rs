@@ -9,23 +9,34 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry_sdk::trace::{IdGenerator, SpanData, SpanEvents, SpanLinks};
 use samara_engine::{CallReport, ModelRun, StageReport};
+use samara_protocol::headers::RequestId;
 
+use super::request::Asked;
 use super::{Place, Tracer};
-use crate::context::{Protocol, RequestContext};
 use crate::error::ErrorKind;
 use crate::functions::Served;
 
-/// A request that is over.
+/// A function's call that is over, or that did not come to its turn.
 #[derive(Debug)]
-pub(crate) struct Finished<'a> {
+pub(crate) struct CallEnd<'a> {
     pub(crate) served: &'a Served,
-    pub(crate) context: &'a RequestContext,
-    /// Where the context does not say it: of a request for an HTTP function.
-    pub(crate) method: Option<&'a Method>,
-    /// When its call started.
+    /// When its request came.
+    pub(crate) received: Instant,
+    /// When the call started.
     pub(crate) admitted: Option<Instant>,
     pub(crate) ended: Instant,
     pub(crate) outcome: Result<&'a CallReport, ErrorKind>,
+}
+
+/// A request whose answer is there.
+#[derive(Debug)]
+pub(super) struct ServerEnd<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) received: Instant,
+    /// The function that it asked, where it came to that.
+    pub(super) served: Option<&'a Served>,
+    pub(super) id: &'a RequestId,
+    pub(super) outcome: Result<StatusCode, ErrorKind>,
 }
 
 /// Both clocks at one moment.
@@ -54,22 +65,33 @@ impl Span {
     }
 }
 
+impl Clock {
+    fn now() -> Self {
+        Self { now: Instant::now(), system: SystemTime::now() }
+    }
+}
+
 impl Tracer {
-    /// Makes and hands over the spans of a request.
-    pub(crate) fn tell(&self, place: &Place, finished: &Finished<'_>) {
-        let clock = Clock { now: Instant::now(), system: SystemTime::now() };
+    /// Makes and hands over the spans of a call.
+    pub(crate) fn tell_call(&self, place: &Place, call: &CallEnd<'_>) {
+        let clock = Clock::now();
         let tree = Tree { tracer: self, place };
-        let received = clock.system(finished.context.received);
-        let ended = clock.system(finished.ended);
-        let admitted = finished.admitted.map(|moment| clock.system(moment));
-        tree.queue(Span { start: received, end: admitted.unwrap_or(ended) });
+        let ended = clock.system(call.ended);
+        let admitted = call.admitted.map(|moment| clock.system(moment));
+        tree.queue(Span { start: clock.system(call.received), end: admitted.unwrap_or(ended) });
         if let Some(start) = admitted {
-            tree.function(finished, Span { start, end: ended });
-            for stage in finished.outcome.iter().flat_map(|report| &report.stages) {
+            tree.function(call, Span { start, end: ended });
+            for stage in call.outcome.iter().flat_map(|report| &report.stages) {
                 tree.stage(start, stage);
             }
         }
-        tree.server(finished, Span { start: received, end: ended });
+    }
+
+    /// Makes and hands over the server's span of a request that ends now.
+    pub(super) fn tell_server(&self, place: &Place, end: &ServerEnd<'_>) {
+        let clock = Clock::now();
+        let span = Span { start: clock.system(end.received), end: clock.system };
+        Tree { tracer: self, place }.server(end, span);
     }
 }
 
@@ -80,14 +102,15 @@ pub(super) struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn server(&self, finished: &Finished<'_>, span: Span) {
-        let Finished { served, context, outcome, .. } = finished;
-        let status = outcome.as_ref().map_or_else(|kind| kind.http_status(), |_| StatusCode::OK);
-        let (name, mut attributes) = protocol(finished, status);
-        attributes.push(KeyValue::new("samara.function", served.name.clone()));
-        attributes.push(KeyValue::new("samara.version", served.version.clone()));
-        attributes.push(KeyValue::new("samara.request.id", context.id.to_string()));
-        if let Err(kind) = outcome {
+    fn server(&self, end: &ServerEnd<'_>, span: Span) {
+        let status = end.outcome.unwrap_or_else(ErrorKind::http_status);
+        let (name, mut attributes) = protocol(end, status);
+        if let Some(served) = end.served {
+            attributes.push(KeyValue::new("samara.function", served.name.clone()));
+            attributes.push(KeyValue::new("samara.version", served.version.clone()));
+        }
+        attributes.push(KeyValue::new("samara.request.id", end.id.to_string()));
+        if let Err(kind) = end.outcome {
             attributes.push(KeyValue::new("error.type", kind.name()));
         }
         let mut made = self.span(self.place.server, self.place.parent, name, span, attributes);
@@ -95,7 +118,8 @@ impl Tree<'_> {
         made.parent_span_is_remote = self.place.parent.is_some();
         // What the client did wrong is no failure of the server.
         if status.is_server_error() {
-            made.status = failure(outcome);
+            let reason = end.outcome.map_or_else(ErrorKind::name, |_| "the function answers so");
+            made.status = Status::error(reason);
         }
         self.send(made);
     }
@@ -105,19 +129,19 @@ impl Tree<'_> {
         self.send(self.span(id, Some(self.place.server), "admission", span, Vec::new()));
     }
 
-    fn function(&self, finished: &Finished<'_>, span: Span) {
+    fn function(&self, call: &CallEnd<'_>, span: Span) {
         let mut attributes = vec![
-            KeyValue::new("samara.function", finished.served.name.clone()),
-            KeyValue::new("samara.version", finished.served.version.clone()),
+            KeyValue::new("samara.function", call.served.name.clone()),
+            KeyValue::new("samara.version", call.served.version.clone()),
         ];
-        let digest = finished.served.digest.clone();
+        let digest = call.served.digest.clone();
         attributes.extend(digest.map(|digest| KeyValue::new("samara.digest", digest)));
-        if let Err(kind) = finished.outcome {
-            attributes.push(KeyValue::new("error.type", kind.name()));
-        }
-        let name = format!("function {}", finished.served.name);
+        let name = format!("function {}", call.served.name);
         let mut made = self.span(self.place.function, Some(self.place.server), name, span, attributes);
-        made.status = failure(&finished.outcome);
+        if let Err(kind) = call.outcome {
+            made.attributes.push(KeyValue::new("error.type", kind.name()));
+            made.status = Status::error(kind.name());
+        }
         self.send(made);
     }
 
@@ -195,46 +219,48 @@ impl Tree<'_> {
 
 /// The name and attributes of the server's span, as OpenTelemetry's conventions
 /// for HTTP and RPC have them.
-fn protocol(finished: &Finished<'_>, status: StatusCode) -> (Cow<'static, str>, Vec<KeyValue>) {
-    let served = finished.served;
-    let status = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
-    match finished.context.protocol {
-        Protocol::Rest => {
-            const ROUTE: &str = "/v2/models/{name}/infer";
-            let attributes = vec![
-                KeyValue::new("http.request.method", "POST"),
-                KeyValue::new("http.route", ROUTE),
-                status,
+fn protocol(end: &ServerEnd<'_>, status: StatusCode) -> (Cow<'static, str>, Vec<KeyValue>) {
+    const SERVICE: &str = "inference.GRPCInferenceService";
+    match end.asked {
+        Asked::Http { method, route } => {
+            let method = known(method);
+            let mut attributes = vec![
+                KeyValue::new("http.request.method", method),
+                KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
             ];
-            (format!("POST {ROUTE}").into(), attributes)
+            attributes.extend(route.clone().map(|route| KeyValue::new("http.route", route)));
+            // A path that anybody may write is no name.
+            let name = route.as_ref().map_or(method.into(), |route| format!("{method} {route}").into());
+            (name, attributes)
         }
-        Protocol::Grpc => {
-            let code = finished.outcome.as_ref().map_or_else(|kind| kind.grpc_code(), |_| 0);
+        Asked::Grpc { method } => {
+            let code = end.outcome.map_or_else(ErrorKind::grpc_code, |_| 0);
             let attributes = vec![
                 KeyValue::new("rpc.system", "grpc"),
-                KeyValue::new("rpc.service", "inference.GRPCInferenceService"),
-                KeyValue::new("rpc.method", "ModelInfer"),
+                KeyValue::new("rpc.service", SERVICE),
+                KeyValue::new("rpc.method", *method),
                 KeyValue::new("rpc.grpc.status_code", i64::from(code)),
             ];
-            ("inference.GRPCInferenceService/ModelInfer".into(), attributes)
-        }
-        Protocol::Http => {
-            let method = finished.method.map_or("HTTP", Method::as_str).to_owned();
-            let name = format!("{method} {}", served.route);
-            let attributes = vec![
-                KeyValue::new("http.request.method", method),
-                KeyValue::new("http.route", served.route.clone()),
-            ];
-            (name.into(), attributes)
+            (format!("{SERVICE}/{method}").into(), attributes)
         }
     }
 }
 
-fn failure(outcome: &Result<&CallReport, ErrorKind>) -> Status {
-    match outcome {
-        Ok(_) => Status::Unset,
-        Err(kind) => Status::error(kind.name()),
-    }
+/// Methods have few names; what else clients call them is one more.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::PATCH,
+        Method::TRACE,
+    ];
+    const NAMES: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE"];
+    KNOWN.iter().position(|known| known == method).map_or("_OTHER", |at| NAMES[at])
 }
 
 fn int(number: u64) -> i64 {

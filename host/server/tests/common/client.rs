@@ -1,7 +1,7 @@
 //! A client of HTTP/1.1 that sends exactly what a test says, well formed or
 //! not.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -32,14 +32,24 @@ impl Client {
     /// Sends a request whose `content-length` fits its body, and reads the
     /// answer.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.try_send(method, path, headers, body).expect("the connection was closed without an answer")
+    }
+
+    /// The same; `None` where the server closes the connection instead.
+    pub fn try_send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Reply> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
         head += &format!("content-length: {}\r\n\r\n", body.len());
-        self.write(head.as_bytes());
-        self.write(body);
-        self.reply(method)
+        self.write(&[head.as_bytes(), body].concat());
+        self.try_reply(method)
     }
 
     /// Sends bytes as they are. A server that has already closed is no failure
@@ -50,7 +60,16 @@ impl Client {
 
     /// Reads an answer to a request of this method.
     pub fn reply(&mut self, method: &str) -> Reply {
-        let status = self.line();
+        self.try_reply(method).expect("the connection was closed without an answer")
+    }
+
+    fn try_reply(&mut self, method: &str) -> Option<Reply> {
+        let mut status = String::new();
+        match self.stream.read_line(&mut status) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the server does not answer"),
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
         let status = status.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {status:?}"));
         let mut headers = Vec::new();
         loop {
@@ -62,7 +81,7 @@ impl Client {
         if method != "HEAD" && reply.status != 204 && reply.status != 304 {
             reply.body = self.body(&reply);
         }
-        reply
+        Some(reply)
     }
 
     /// Whether the server closed the connection.

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod grpc;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -78,6 +79,19 @@ impl Item {
     /// A model beside the component, under a name that the component knows.
     pub fn with_model(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.source.models.insert(name.to_owned(), model_request("tract", name, bytes));
+        self
+    }
+
+    /// The same, where the model waits at the test's gate.
+    pub fn with_gated_model(mut self, name: &str) -> Self {
+        let bytes = name.as_bytes().to_vec();
+        self.source.models.insert(name.to_owned(), model_request(gate::BACKEND, name, bytes));
+        self
+    }
+
+    /// Grants the component requests to a host.
+    pub fn may_ask(mut self, host: &str) -> Self {
+        self.source.grants.http_hosts.push(host.to_owned());
         self
     }
 

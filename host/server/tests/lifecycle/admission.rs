@@ -39,23 +39,6 @@ fn what_cannot_wait_is_refused_at_once_and_the_rest_is_answered_rightly() {
 }
 
 #[test]
-fn bodies_of_all_requests_together_are_bounded() {
-    let server = Builder::new()
-        .serve(Item::gated("slow"))
-        .config(|config| (config.limits.body, config.limits.bodies) = (100, 100))
-        .start();
-    let mut running = ask(&server, "slow", 1, "");
-    server.gate.wait_for(1);
-    let refused = server.post("/v2/models/slow/infer", &row(2));
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
-    let words = "the bodies of all requests together are larger than 100 bytes now; try again later";
-    assert_eq!(refused.error(), words);
-    server.gate.open();
-    expect_row(&mut running, 1);
-    expect_row(&mut ask(&server, "slow", 3, ""), 3);
-}
-
-#[test]
 fn a_flood_of_one_function_leaves_room_for_another() {
     let narrow = |function: &mut samara_server::FunctionConfig| function.concurrency = Some(1);
     let server = Builder::new()

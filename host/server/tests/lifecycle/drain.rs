@@ -55,7 +55,6 @@ fn what_runs_and_what_waits_is_finished_and_nothing_new_is_taken() {
     let mut idle = server.client();
     assert_eq!(idle.send("GET", "/v2/health/live", &[], b"").status, 200);
     let mut running: Vec<_> = (0..4).map(|number| ask(&server, "slow", number, "")).collect();
-    server.gate.wait_for(2);
     wait_until(&server, "slow", 4, 0);
     let drained = drain(&mut server, false);
     assert!(idle.is_closed());

@@ -4,14 +4,19 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod admission;
+mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
 mod drain;
+mod grpc;
 mod reload;
 mod repository;
 mod streams;
 
+use prost::Message;
+
 use crate::common::client::{Client, Reply};
+use crate::common::grpc::StreamResponse;
 use crate::common::{Item, Server};
 
 /// `y = 2 x`, where a gated model gives `y = x`.
@@ -72,12 +77,17 @@ fn expect_doubled(server: &Server, function: &str) {
 
 /// Waits until so many requests of a function run, and so many wait.
 fn wait_until(server: &Server, function: &str, running: u64, queued: u64) {
-    let mut client = server.client();
-    loop {
-        let live = client.send("GET", "/api/live", &[], b"").json();
-        let live = &live["functions"][function];
-        if live["in_flight"] == running && live["queued"] == queued {
-            return;
-        }
-    }
+    while live(server, function) != (running, queued) {}
+}
+
+/// How many requests of a function run, and how many wait.
+fn live(server: &Server, function: &str) -> (u64, u64) {
+    let live = server.get("/api/live").json();
+    let count = |what: &str| live["functions"][function][what].as_u64().unwrap();
+    (count("in_flight"), count("queued"))
+}
+
+/// An answer of a stream of gRPC.
+fn streamed(message: &bytes::Bytes) -> StreamResponse {
+    StreamResponse::decode(message.clone()).unwrap()
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use samara_server::{Config, Error, FunctionConfig, TlsFiles, Token};
 
 use crate::common::{Builder, Item, Server};
-use crate::{ask, doubling, expect_doubled, expect_row};
+use crate::{ask, doubling, expect_doubled, expect_row, row, wait_until};
 
 fn config(what: &[&str]) -> Config {
     Config { functions: what.iter().map(|&what| FunctionConfig::new(what)).collect(), ..Config::default() }
@@ -64,6 +64,75 @@ fn wrong_settings_change_nothing() {
     assert_eq!(server.get("/v2/models/f").status, 401);
     let known = server.client().send("GET", "/v2/models/f", &[("authorization", "Bearer secret")], b"");
     assert_eq!(known.status, 200);
+}
+
+#[test]
+fn new_limits_of_a_function_hold_at_once_and_those_who_are_in_stay() {
+    let within = |running, queue| {
+        let mut config = config(&["it"]);
+        (config.functions[0].concurrency, config.functions[0].queue) = (Some(running), Some(queue));
+        config
+    };
+    let server = gated("f").config(|config| *config = within(1, 0)).start();
+    let refused = |running, waiting| {
+        let refused = server.post("/v2/models/f/infer", &row(9));
+        let words = format!("`f` is full: {running} requests run and {waiting} wait; try again later");
+        assert_eq!((refused.status, refused.error()), (503, words));
+    };
+    let mut inside = vec![ask(&server, "f", 1, "")];
+    server.gate.wait_for(1);
+    refused(1, 0);
+    reload(&server, within(2, 0)).unwrap();
+    inside.push(ask(&server, "f", 2, ""));
+    wait_until(&server, "f", 2, 0);
+    refused(2, 0);
+    reload(&server, within(1, 1)).unwrap();
+    inside.push(ask(&server, "f", 3, ""));
+    wait_until(&server, "f", 2, 1);
+    refused(2, 1);
+    // One of the two that are too many.
+    server.gate.let_pass(1);
+    wait_until(&server, "f", 1, 1);
+    server.gate.open();
+    for (client, number) in inside.iter_mut().zip(1..) {
+        expect_row(client, number);
+    }
+}
+
+#[test]
+fn new_limits_of_the_server_hold_at_once() {
+    let limits = |change: fn(&mut samara_server::ServeLimits)| {
+        let mut config = config(&["it"]);
+        config.limits.body = 100;
+        change(&mut config.limits);
+        config
+    };
+    let server = gated("f").config(|config| *config = limits(|limits| limits.concurrency = 1)).start();
+    let mut first = ask(&server, "f", 1, "");
+    server.gate.wait_for(1);
+    let mut second = ask(&server, "f", 2, "");
+    wait_until(&server, "f", 1, 1);
+    reload(&server, limits(|limits| limits.concurrency = 2)).unwrap();
+    wait_until(&server, "f", 2, 0);
+    // What the two hold is more than may be held from now on.
+    reload(&server, limits(|limits| limits.bodies = 100)).unwrap();
+    let crowded = server.post("/v2/models/f/infer", &row(3));
+    assert_eq!(crowded.status, 503);
+    assert!(crowded.error().contains("larger than 100 bytes now"), "{}", crowded.error());
+    server.gate.open();
+    expect_row(&mut first, 1);
+    expect_row(&mut second, 2);
+    reload(&server, limits(|limits| limits.connections = 2)).unwrap();
+    let is_refused = || {
+        let mut client = server.client();
+        client.write(b"GET /v2 HTTP/1.1\r\nhost: here\r\n\r\n");
+        client.is_closed()
+    };
+    assert!(is_refused());
+    drop(first);
+    // Its place comes back some time later.
+    while is_refused() {}
+    drop(second);
 }
 
 #[test]

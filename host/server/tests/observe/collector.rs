@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 
 /// Listens until the test ends.
@@ -44,6 +45,11 @@ impl Collector {
         let resources = requests.flat_map(|request| request.resource_spans);
         resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
+}
+
+/// The spans of a server for whole requests.
+pub(crate) fn roots(spans: &[Span]) -> Vec<&Span> {
+    spans.iter().filter(|span| span.kind == SpanKind::Server as i32).collect()
 }
 
 /// Reads one request and answers it; `None` at the connection's end.

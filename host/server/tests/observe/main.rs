@@ -5,4 +5,5 @@ mod collector;
 #[path = "../common/mod.rs"]
 mod common;
 mod metrics;
+mod requests;
 mod traces;

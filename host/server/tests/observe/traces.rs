@@ -25,7 +25,7 @@ fn server(collector: &str, sample: f64) -> Server {
 }
 
 /// Ends the server, which sends the spans that are left.
-fn drain(mut server: Server) {
+pub(crate) fn drain(mut server: Server) {
     let running = server.take_running();
     assert!(server.block_on(running.drain(false)).is_complete);
 }

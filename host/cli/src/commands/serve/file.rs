@@ -37,10 +37,30 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) config: Config,
+    pub(super) fixed: Fixed,
+}
+
+/// What holds from the start of a server to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fixed {
+    /// Where it answers everything, and then where it answers gRPC too.
     pub(super) listen: Vec<String>,
     pub(super) instances: u32,
     pub(super) threads: Option<usize>,
     pub(super) log_format: LogFormat,
+}
+
+impl Fixed {
+    /// The keys that would have other values by a newer plan.
+    pub(super) fn changed(&self, newer: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen != newer.listen),
+            ("instances", self.instances != newer.instances),
+            ("threads", self.threads != newer.threads),
+            ("log-format", self.log_format != newer.log_format),
+        ];
+        keys.into_iter().filter_map(|(key, is_other)| is_other.then_some(key)).collect()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -173,13 +193,13 @@ pub(super) fn plan(args: &ServeArgs) -> Result<Plan> {
         (true, true) => vec![DEFAULT_LISTEN.to_owned()],
     };
     let grpc_listen = if args.grpc_listen.is_empty() { &file.grpc_listen } else { &args.grpc_listen };
-    Ok(Plan {
-        config,
+    let fixed = Fixed {
         listen: [listen.as_slice(), grpc_listen].concat(),
         instances: args.load.instances.or(file.instances).unwrap_or(1024).max(1),
         threads: args.load.threads.or(file.threads),
         log_format: args.telemetry.log_format.or(file.log_format).unwrap_or_default(),
-    })
+    };
+    Ok(Plan { config, fixed })
 }
 
 /// Where the models of a function run: by its own settings, else by the flags.
@@ -381,6 +401,19 @@ mod tests {
         for plain in ["digits:1", "./a=b.onnx", "host/x=y", "=b", "a="] {
             assert_eq!((named(plain).name, named(plain).what.as_str()), (None, plain));
         }
+    }
+
+    #[test]
+    fn what_only_a_start_takes_over_is_named() {
+        let fixed = Fixed {
+            listen: vec![DEFAULT_LISTEN.to_owned()],
+            instances: 8,
+            threads: None,
+            log_format: LogFormat::default(),
+        };
+        assert!(fixed.changed(&fixed.clone()).is_empty());
+        let newer = Fixed { threads: Some(2), listen: Vec::new(), ..fixed.clone() };
+        assert_eq!(fixed.changed(&newer), ["listen", "threads"]);
     }
 
     #[test]

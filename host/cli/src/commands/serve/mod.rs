@@ -10,7 +10,7 @@ use samara_server::{App, Parts, Running, Summary};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use self::file::Plan;
+use self::file::{Fixed, Plan};
 use self::source::CommandLineSource;
 use crate::args::ServeArgs;
 use crate::compose;
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let plan = file::plan(args)?;
-    logs::init(plan.log_format, settings.verbosity)?;
+    logs::init(plan.fixed.log_format, settings.verbosity)?;
     let runtime = runtime()?;
     let source = CommandLineSource {
         settings: settings.clone(),
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> R
         grants: args.grants.clone(),
         models: args.models.clone(),
     };
-    let host = compose::serving_host(settings, plan.instances, plan.threads)?;
+    let host = compose::serving_host(settings, plan.fixed.instances, plan.fixed.threads)?;
     let outcome = runtime.block_on(serve(args, plan, Parts { host, source: Arc::new(source) }, printer))?;
     // What did not end in time is not waited for.
     runtime.shutdown_background();
@@ -39,14 +39,15 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> R
 }
 
 async fn serve(args: &ServeArgs, plan: Plan, parts: Parts, printer: &Printer) -> Result<Outcome> {
+    let Plan { config, fixed } = plan;
     // A port that is taken is told before models are loaded for minutes.
-    let listeners = listen(&plan.listen).await?;
-    let is_tls = plan.config.tls.is_some();
+    let listeners = listen(&fixed.listen).await?;
+    let is_tls = config.tls.is_some();
     let mut signals = Signals::new()?;
     let app = {
         let _spinner = printer.spinner("loading");
         tokio::select! {
-            app = App::build(plan.config, parts) => app?,
+            app = App::build(config, parts) => app?,
             _ = signals.stop() => return Ok(Outcome::Done),
         }
     };
@@ -59,7 +60,7 @@ async fn serve(args: &ServeArgs, plan: Plan, parts: Parts, printer: &Printer) ->
         }
         // A load takes minutes at times; the old functions answer meanwhile.
         tokio::select! {
-            () = reload(args, &running, printer) => {}
+            () = reload(args, &fixed, &running, printer) => {}
             told = signals.stop() => break told,
         }
     };
@@ -98,13 +99,18 @@ fn tell(running: &Running, is_tls: bool, printer: &Printer) {
     }
 }
 
-async fn reload(args: &ServeArgs, running: &Running, printer: &Printer) {
+async fn reload(args: &ServeArgs, fixed: &Fixed, running: &Running, printer: &Printer) {
     let reloaded = match file::plan(args) {
-        Ok(plan) => running.reload(plan.config).await.map_err(anyhow::Error::from),
+        Ok(plan) => running.reload(plan.config).await.map(|()| plan.fixed).map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
     match reloaded {
-        Ok(()) => printer.step("Reloaded", format_args!("{} functions", running.summary().len())),
+        Ok(newer) => {
+            for key in fixed.changed(&newer) {
+                printer.warn(format_args!("`{key}` stays as it was: it holds from the start of a server"));
+            }
+            printer.step("Reloaded", format_args!("{} functions", running.summary().len()));
+        }
         Err(error) => {
             printer.error(&error);
             printer.warn("nothing was changed");

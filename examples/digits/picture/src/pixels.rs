@@ -7,7 +7,7 @@
 pub const SIDE: usize = 8;
 
 /// The brightest shade: a luma in thousandths times an alpha.
-pub const WHITE: u32 = 1000 * 255 * 255;
+pub(crate) const WHITE: u32 = 1000 * 255 * 255;
 
 /// With less contrast, a picture holds nothing but its background.
 const MIN_CONTRAST: u32 = WHITE / 20;
@@ -20,20 +20,20 @@ const FILLS: f64 = 0.75;
 
 /// How bright each pixel of a picture is, row by row, from 0 to [`WHITE`].
 /// There is at least one.
-pub struct Shades {
-    pub width: usize,
-    pub height: usize,
-    pub values: Vec<u32>,
+pub(crate) struct Shades {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) values: Vec<u32>,
 }
 
 /// The picture has one shade only.
 #[derive(Debug, PartialEq)]
-pub struct Flat;
+pub(crate) struct Flat;
 
 /// Returns the digit as 8 rows of 8 pixels: 0 is background, 1 the strongest pixel.
 ///
 /// Thin strokes, which are pale after scaling, so count as much as thick ones.
-pub fn pixels(shades: &Shades) -> Result<[f32; SIDE * SIDE], Flat> {
+pub(crate) fn pixels(shades: &Shades) -> Result<[f32; SIDE * SIDE], Flat> {
     let ink = Ink::find(shades)?;
     let frame = Frame::around_digit(shades, &ink);
     let columns = cells(frame.left, frame.side, shades.width);

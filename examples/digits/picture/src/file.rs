@@ -1,6 +1,5 @@
 //! Reads PNG and JPEG files as shades.
 
-use std::fmt;
 use std::io::Cursor;
 
 use png::Transformations;
@@ -11,54 +10,17 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use crate::pixels::Shades;
-
-/// A larger picture is refused before any of its pixels is decoded.
-const MAX_PIXELS: usize = 4096 * 4096;
+use crate::{MAX_PIXELS, PictureError};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
-
-/// Why a file is not a picture.
-#[derive(Debug, PartialEq)]
-pub enum PictureError {
-    Empty,
-    UnknownFormat { start: Vec<u8> },
-    Broken { format: &'static str, reason: String },
-    TooLarge { width: usize, height: usize },
-}
-
-impl fmt::Display for PictureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => write!(f, "`image` is empty: send the bytes of a PNG or JPEG file"),
-            Self::UnknownFormat { start } => {
-                write!(
-                    f,
-                    "`image` is neither a PNG nor a JPEG file (it starts with `{}`): ",
-                    start.escape_ascii()
-                )?;
-                write!(f, "convert it to one of them")
-            }
-            Self::Broken { format, reason } => {
-                write!(
-                    f,
-                    "`image` is a {format} file that is cut short or damaged ({reason}): send a whole one"
-                )
-            }
-            Self::TooLarge { width, height } => {
-                write!(f, "`image` is {width} x {height} pixels, more than the {MAX_PIXELS} allowed: ")?;
-                write!(f, "scale it down")
-            }
-        }
-    }
-}
 
 /// Returns the shades of a PNG or JPEG file.
 ///
 /// Of 16-bit channels the high byte counts. Transparent pixels show a backing
 /// that contrasts with what is drawn: white behind a dark drawing, black
 /// behind a light one.
-pub fn read(file: &[u8]) -> Result<Shades, PictureError> {
+pub(crate) fn read(file: &[u8]) -> Result<Shades, PictureError> {
     if file.is_empty() {
         return Err(PictureError::Empty);
     }
