@@ -27,9 +27,9 @@ pub(crate) fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     println!("calls of one row, {ROUNDS} rounds of {} ms", ROUND.as_millis());
     println!(
-        "| model, engine, callers | calls/s merged | alone | ratio | p99 merged | alone | ratio | calls in a run |"
+        "| model, engine, callers | calls/s merged | alone | ratio | at best | p99 merged | alone | ratio | calls in a run |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for engine in ["tract", "onnxruntime"] {
         let library = samara_test::onnxruntime_library();
         if engine == "onnxruntime" && library.is_none() {
@@ -93,17 +93,54 @@ fn measure(runtime: &Runtime, name: &str, model: &Arc<ResidentModel>, callers: u
         }
     }
     let (fast, slow) = (middle(merged.per_second), middle(alone.per_second));
+    let best = at_best(model, callers)?;
     let (p99, p99_alone) = (median(merged.p99), median(alone.p99));
     println!(
-        "| {name}, {}, {callers} | {fast:.0} | {slow:.0} | {:.2} | {} | {} | {:.2} | {:.1} |",
+        "| {name}, {}, {callers} | {fast:.0} | {slow:.0} | {:.2} | {:.2} | {} | {} | {:.2} | {:.1} |",
         model.backend(),
         fast / slow,
+        best / slow,
         show(p99),
         show(p99_alone),
         p99.as_secs_f64() / p99_alone.as_secs_f64(),
         merged.calls as f64 / merged.runs as f64
     );
     Ok(())
+}
+
+/// Rows per second of a model that is handed this many rows again and again, all
+/// by one thread or shared by all of them, whichever is faster: what merging could
+/// reach if callers, queue and threads cost nothing.
+fn at_best(model: &Arc<ResidentModel>, rows: usize) -> Result<f64> {
+    let threads = model.sessions().min(rows);
+    let mut best: f64 = 0.0;
+    for threads in [1, threads] {
+        best = best.max(side_by_side(model, rows.div_ceil(threads), threads)?);
+    }
+    Ok(best)
+}
+
+/// Rows per second of so many threads, each of which runs the model over so many
+/// rows at a time.
+fn side_by_side(model: &Arc<ResidentModel>, rows: usize, threads: usize) -> Result<f64> {
+    let input = [Tensor::from_vec([rows, ROW], vec![0.5f32; rows * ROW])?];
+    let end = Instant::now() + ROUND;
+    let run = || {
+        let mut runs = 0;
+        while Instant::now() < end {
+            model.run_blocking(&input, &RunContext::default())?;
+            runs += 1;
+        }
+        anyhow::Ok(runs)
+    };
+    let runs: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let count = |thread: std::thread::ScopedJoinHandle<'_, Result<usize>>| {
+            thread.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked"))
+        };
+        threads.into_iter().map(count).sum::<Result<usize>>()
+    })?;
+    Ok((runs * rows) as f64 / ROUND.as_secs_f64())
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

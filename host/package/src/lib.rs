@@ -12,6 +12,8 @@
 pub mod bom;
 pub mod bundle;
 mod digest;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod layout;
 pub mod manifest;

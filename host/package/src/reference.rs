@@ -43,11 +43,7 @@ impl Reference {
 
     /// The tag; `latest` where neither a tag nor a digest was given.
     pub fn tag(&self) -> Option<&str> {
-        match (&self.tag, &self.digest) {
-            (Some(tag), _) => Some(tag),
-            (None, None) => Some(DEFAULT_TAG),
-            (None, Some(_)) => None,
-        }
+        self.tag.as_deref()
     }
 
     pub fn digest(&self) -> Option<&Digest> {
@@ -122,7 +118,8 @@ impl FromStr for Reference {
         }
         let (repository, tag) = match rest.rsplit_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
-            None => (rest, None),
+            // Two texts for one image are equal references.
+            None => (rest, digest.is_none().then_some(DEFAULT_TAG)),
         };
         check_repository(repository).map_err(refuse)?;
         tag.map_or(Ok(()), check_tag).map_err(refuse)?;
@@ -220,6 +217,13 @@ mod tests {
         assert_eq!(parts("localhost:5000/a/b:v1.2"), expected(Some("localhost:5000"), "a/b", Some("v1.2")));
         assert_eq!(parts("ghcr.io/x/y__z-a.b"), expected(Some("ghcr.io"), "x/y__z-a.b", Some("latest")));
         assert_eq!(parts("[::1]:5000/x:1"), expected(Some("[::1]:5000"), "x", Some("1")));
+    }
+
+    #[test]
+    fn the_usual_tag_may_be_left_out() {
+        let reference: Reference = "r.io/a".parse().unwrap();
+        assert_eq!(reference, "r.io/a:latest".parse().unwrap());
+        assert_eq!(reference.without_digest(), reference);
     }
 
     #[test]

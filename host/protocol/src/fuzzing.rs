@@ -7,7 +7,9 @@ use prost::Message;
 use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
 
 use crate::Traceparent;
-use crate::grpc::proto::ModelInferRequest;
+use crate::grpc::proto::model_infer_request::InferInputTensor;
+use crate::grpc::proto::model_infer_response::InferOutputTensor;
+use crate::grpc::proto::{ModelInferRequest, ModelInferResponse};
 use crate::grpc::request::{self, Form};
 use crate::grpc::{response, timeout};
 use crate::headers;
@@ -26,15 +28,33 @@ pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
     }
 }
 
-/// A message `ModelInferRequest` of gRPC, and what it holds as an answer in
-/// both forms.
+/// A message `ModelInferRequest` of gRPC. Tensors come back the same when they
+/// are answered, in both forms, and sent again.
+///
+/// # Panics
+/// Where they do not.
 pub fn grpc_infer_request(bytes: &[u8]) {
     let Ok(message) = ModelInferRequest::decode(bytes) else { return };
     let Ok(asked) = request::read(message) else { return };
+    let inputs = asked.inference.inputs;
     for form in [Form::Raw, Form::Typed] {
-        if let Ok(answer) = response::write(asked.inference.inputs.clone(), form) {
-            let _ = answer.encode_to_vec();
-        }
+        let Ok(answer) = response::write(inputs.clone(), form) else { continue };
+        let answer = ModelInferResponse::decode(answer.encode_to_vec().as_slice());
+        let again = answer.map(|answer| request::read(sent_again(answer)));
+        assert!(again.is_ok_and(|again| again.is_ok_and(|again| again.inference.inputs == inputs)));
+    }
+}
+
+/// A request whose inputs are the outputs of an answer.
+fn sent_again(answer: ModelInferResponse) -> ModelInferRequest {
+    let input = |output: InferOutputTensor| {
+        let InferOutputTensor { name, datatype, shape, parameters, contents } = output;
+        InferInputTensor { name, datatype, shape, parameters, contents }
+    };
+    ModelInferRequest {
+        inputs: answer.outputs.into_iter().map(input).collect(),
+        raw_input_contents: answer.raw_output_contents,
+        ..ModelInferRequest::default()
     }
 }
 
@@ -88,51 +108,11 @@ pub fn path(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use samara_test::Random;
+    use samara_test::{Random, whatever_comes, whatever_text_comes};
 
     use super::*;
 
     const ROUNDS: usize = 5_000;
-
-    /// A sound input with a few things changed.
-    fn mutated(random: &mut Random, seed: &[u8]) -> Vec<u8> {
-        const WORDS: [&[u8]; 12] = [
-            b"-",
-            b"[[[[",
-            b"]",
-            b"{",
-            b"\"",
-            b"1e999",
-            b"18446744073709551616",
-            b"NaN",
-            b"%",
-            b"\n",
-            b"\0",
-            b"\xff",
-        ];
-        let mut bytes = seed.to_vec();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len() as u64 + 1) as usize;
-            let to = at + random.below((bytes.len() - at) as u64 + 1) as usize;
-            match random.below(5) {
-                0 => bytes[at..to].reverse(),
-                1 => drop(bytes.drain(at..to.min(at + 8))),
-                2 => drop(bytes.splice(at..at, WORDS[random.below(12) as usize].iter().copied())),
-                3 => bytes.truncate(to),
-                _ if at < bytes.len() => bytes[at] = random.below(256) as u8,
-                _ => {}
-            }
-        }
-        bytes
-    }
-
-    fn whatever_comes(seeds: &[&[u8]], decode: impl Fn(&[u8])) {
-        let mut random = Random::new(3);
-        for seed in seeds {
-            decode(seed);
-            (0..ROUNDS / seeds.len()).for_each(|_| decode(&mutated(&mut random, seed)));
-        }
-    }
 
     #[test]
     fn requests_of_rest() {
@@ -152,8 +132,6 @@ mod tests {
 
     #[test]
     fn requests_of_grpc() {
-        use crate::grpc::proto::model_infer_request::InferInputTensor;
-
         let input = InferInputTensor {
             name: "x".to_owned(),
             datatype: "FP32".to_owned(),
@@ -167,7 +145,7 @@ mod tests {
             raw_input_contents: vec![vec![0; 8].into()],
             ..ModelInferRequest::default()
         };
-        whatever_comes(&[&request.encode_to_vec()], grpc_infer_request);
+        whatever_comes(ROUNDS, &[&request.encode_to_vec()], grpc_infer_request);
     }
 
     #[test]
@@ -177,23 +155,19 @@ mod tests {
             r#"{"inputs":[{"name":"x","shape":[2],"datatype":"BYTES","data":["a\u00e9","b"]},{"name":"b","shape":[1],"datatype":"BOOL","data":[true]}]}"#,
             r#"{"inputs":[{"name":"x","shape":[1],"datatype":"INT64","data":[-9223372036854775808]},{"name":"h","shape":[1],"datatype":"FP16","data":[0.5]}]}"#,
         ];
-        whatever_comes(&seeds.map(str::as_bytes), |bytes| {
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                tensor_json(text);
-            }
-        });
+        whatever_text_comes(ROUNDS, &seeds, tensor_json);
     }
 
     #[test]
     fn headers_of_requests() {
-        let seed = b"x-request-id: a-1\nx-request-timeout-ms: 250\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        whatever_comes(&[seed], headers);
+        let seed = b"x-request-id: a-1\nx-request-timeout-ms: 250\ngrpc-timeout: 5S\nauthorization: Bearer t\ninference-header-content-length: 9\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        whatever_comes(ROUNDS, &[seed], headers);
     }
 
     #[test]
     fn paths_of_requests() {
         let seeds =
             ["/v2/models/a%2Fb/versions/1/infer", "/page/main.js?x=%41", "/v2/repository/models/a/load"];
-        whatever_comes(&seeds.map(str::as_bytes), |bytes| path(&String::from_utf8_lossy(bytes)));
+        whatever_text_comes(ROUNDS, &seeds, path);
     }
 }

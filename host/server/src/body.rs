@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -73,19 +73,36 @@ impl HttpBody for Body {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes within `timeout`. One that comes
-/// in one piece is not copied.
+/// Within what a body is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    /// Bytes at most.
+    pub(crate) limit: u64,
+    pub(crate) timeout: Duration,
+    /// Counts the bytes of all requests together.
+    pub(crate) share: Option<&'a Share>,
+    /// Where in the body tensors begin. They are laid at a multiple of
+    /// [`ALIGNMENT`] where the body comes in pieces, so that an engine can read
+    /// the first of them in place.
+    pub(crate) tensors_at: usize,
+}
+
+/// In bytes: what the engines' wide loads like best.
+const ALIGNMENT: usize = 64;
+
+/// Reads a whole body. One that comes in one piece is not copied.
 ///
 /// # Errors
 /// [`Error::TooLarge`], before it is read where its length says so,
 /// [`Error::SlowClient`], [`Error::ClientGone`], or [`Error::Crowded`] where the
 /// share has no room for it.
-pub(crate) async fn read<B>(body: B, limit: u64, timeout: Duration, share: Option<&Share>) -> Result<Bytes>
+pub(crate) async fn read<B>(body: B, bounds: Bounds<'_>) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let mut whole = pin!(collect(body, limit, share));
+    let timeout = bounds.timeout;
+    let mut whole = pin!(collect(body, bounds));
     // What came with the head of the request is there when the connection has
     // had one more turn, before a timer would be worth its while.
     let mut had_turn = false;
@@ -117,7 +134,7 @@ where
     const MOST: u64 = 64 << 10;
     const PATIENCE: Duration = Duration::from_secs(1);
     // Whatever else happens, the client is told why it is refused.
-    let _ = read(body, MOST, PATIENCE, None).await;
+    let _ = read(body, Bounds { limit: MOST, timeout: PATIENCE, share: None, tensors_at: 0 }).await;
 }
 
 /// Why a body ended early: it was framed wrongly, or its client is gone.
@@ -133,12 +150,13 @@ fn broken(error: BoxError) -> Error {
     Error::ClientGone
 }
 
-async fn collect<B>(body: B, limit: u64, share: Option<&Share>) -> Result<Bytes>
+async fn collect<B>(body: B, bounds: Bounds<'_>) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     const TOO_LARGE: &str = "the body of the request";
+    let Bounds { limit, share, tensors_at, .. } = bounds;
     let too_large = || Error::TooLarge { what: TOO_LARGE, limit };
     let mut body = pin!(body);
     let expected = body.size_hint().lower();
@@ -161,7 +179,7 @@ where
             if all.is_empty() {
                 // A client that only says that much is not given that much.
                 const MOST_AT_ONCE: u64 = 1 << 20;
-                all.reserve(expected.min(MOST_AT_ONCE) as usize);
+                all = aligned(expected.min(MOST_AT_ONCE) as usize, tensors_at);
                 all.extend_from_slice(&std::mem::take(&mut first));
             }
             all.extend_from_slice(&data);
@@ -173,6 +191,18 @@ where
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
+/// An empty buffer with room for `capacity` bytes, whose byte `at` lies at a
+/// multiple of [`ALIGNMENT`].
+fn aligned(capacity: usize, at: usize) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(capacity + ALIGNMENT);
+    let skipped = buffer.as_ptr().wrapping_add(at).align_offset(ALIGNMENT);
+    if skipped < ALIGNMENT {
+        buffer.resize(skipped, 0);
+        buffer.advance(skipped);
+    }
+    buffer
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::{Full, StreamBody};
@@ -180,7 +210,8 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const UP_TO_5: Bounds<'_> =
+        Bounds { limit: 5, timeout: Duration::from_secs(1), share: None, tensors_at: 0 };
 
     fn pieces(pieces: &[&'static [u8]]) -> impl HttpBody<Data = Bytes, Error = BoxError> {
         let frames: Vec<_> = pieces.iter().map(|&piece| Ok(Frame::data(Bytes::from_static(piece)))).collect();
@@ -189,25 +220,36 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_are_put_together() {
-        assert_eq!(read(pieces(&[b"ab", b"", b"c", b"de"]), 5, PATIENCE, None).await.unwrap(), "abcde");
-        assert_eq!(read(pieces(&[]), 5, PATIENCE, None).await.unwrap(), "");
+        assert_eq!(read(pieces(&[b"ab", b"", b"c", b"de"]), UP_TO_5).await.unwrap(), "abcde");
+        assert_eq!(read(pieces(&[]), UP_TO_5).await.unwrap(), "");
         let whole = Bytes::from_static(b"whole");
-        let read = read(Full::new(whole.clone()), 5, PATIENCE, None).await.unwrap();
+        let read = read(Full::new(whole.clone()), UP_TO_5).await.unwrap();
         assert_eq!(read.as_ptr(), whole.as_ptr());
     }
 
     #[tokio::test]
+    async fn tensors_lie_where_engines_can_read_them() {
+        for tensors_at in 0..=100 {
+            let body: [&'static [u8]; 2] = [&[b'{'; 50], &[7; 150]];
+            let bounds = Bounds { limit: 200, tensors_at, ..UP_TO_5 };
+            let read = read(pieces(&body), bounds).await.unwrap();
+            assert_eq!(read, body.concat());
+            assert_eq!(read[tensors_at..].as_ptr().align_offset(ALIGNMENT), 0);
+        }
+    }
+
+    #[tokio::test]
     async fn no_more_than_the_limit_is_read() {
-        let error = read(pieces(&[b"abc", b"def"]), 5, PATIENCE, None).await.unwrap_err();
+        let error = read(pieces(&[b"abc", b"def"]), UP_TO_5).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 5, .. }));
-        let error = read(Full::new(Bytes::from_static(b"abcdef")), 5, PATIENCE, None).await.unwrap_err();
+        let error = read(Full::new(Bytes::from_static(b"abcdef")), UP_TO_5).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. }));
     }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let never = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, BoxError>>());
-        let error = read(never, 5, Duration::ZERO, None).await.unwrap_err();
+        let error = read(never, Bounds { timeout: Duration::ZERO, ..UP_TO_5 }).await.unwrap_err();
         assert!(matches!(error, Error::SlowClient { .. }));
     }
 }

@@ -19,6 +19,7 @@
 //! its first component: that is a component like any other.
 
 mod error;
+pub(crate) mod fuzzing;
 mod read;
 mod write;
 

@@ -120,16 +120,16 @@ impl Sections {
 }
 
 /// A section of a WebAssembly file.
-struct Section<'a> {
+pub(super) struct Section<'a> {
     /// `None` where it is no custom section, or its name cannot be read.
-    name: Option<&'a str>,
-    payload: Range<usize>,
-    end: usize,
+    pub(super) name: Option<&'a str>,
+    pub(super) payload: Range<usize>,
+    pub(super) end: usize,
 }
 
 impl<'a> Section<'a> {
     /// `None` where the bytes end before the section does.
-    fn at(bytes: &'a [u8], position: usize) -> Option<Self> {
+    pub(super) fn at(bytes: &'a [u8], position: usize) -> Option<Self> {
         let id = *bytes.get(position)?;
         let (size, start) = leb128(bytes, position + 1)?;
         let end = start.checked_add(size).filter(|end| *end <= bytes.len())?;

@@ -26,14 +26,34 @@ pub(crate) struct Opened {
 /// WebAssembly.
 pub(crate) fn open_manifest(store: &Store, digest: &Digest) -> Result<Opened> {
     let bytes = document(store, "manifest", digest, None)?;
-    let shape: Shape = parse_document("manifest", digest, &bytes)?;
-    if shape.manifests.is_none() {
-        return Ok(Opened { digest: *digest, manifest: parse_manifest(digest, &bytes)? });
+    match parse(digest, &bytes)? {
+        Parsed::Manifest(manifest) => Ok(Opened { digest: *digest, manifest: *manifest }),
+        Parsed::Elsewhere { digest, size } => {
+            let bytes = document(store, "manifest", &digest, Some(size))?;
+            Ok(Opened { digest, manifest: parse_manifest(&digest, &bytes)? })
+        }
     }
-    let index: Index = parse_document("index", digest, &bytes)?;
+}
+
+/// What a manifest or index says.
+pub(super) enum Parsed {
+    Manifest(Box<ImageManifest>),
+    /// The manifest for WebAssembly of an index.
+    Elsewhere {
+        digest: Digest,
+        size: u64,
+    },
+}
+
+/// Reads the manifest or index `digest`.
+pub(super) fn parse(digest: &Digest, bytes: &[u8]) -> Result<Parsed> {
+    let shape: Shape = parse_document("manifest", digest, bytes)?;
+    if shape.manifests.is_none() {
+        return parse_manifest(digest, bytes).map(Box::new).map(Parsed::Manifest);
+    }
+    let index: Index = parse_document("index", digest, bytes)?;
     let chosen = choose(digest, &index)?;
-    let bytes = document(store, "manifest", &chosen.digest, Some(chosen.size))?;
-    Ok(Opened { digest: chosen.digest, manifest: parse_manifest(&chosen.digest, &bytes)? })
+    Ok(Parsed::Elsewhere { digest: chosen.digest, size: chosen.size })
 }
 
 /// The bytes of a document, not more than there should be.

@@ -67,15 +67,21 @@ fn decompress(
 ) -> Result<()> {
     let compressed = layer_blob(session.store(), layer)?;
     let mut writer = session.writer()?;
-    let mut reader: Box<dyn Read + '_> = match compression {
-        Compression::Gzip => Box::new(MultiGzDecoder::new(compressed.as_ref())),
-        Compression::Zstd | Compression::None => Box::new(ZstdFrames::of(compressed.as_ref())),
-    };
+    let mut reader = reader(compression, &compressed);
     copy_bounded(&mut *reader, &mut writer, layer, budget)?;
     match writer.commit(Some(diff_id)) {
         Ok(_) => Ok(()),
         Err(crate::store::Error::WrongDigest { found, .. }) => Err(wrong_diff_id(layer, diff_id, &found)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The bytes of a layer as they are uncompressed.
+pub(super) fn reader(compression: Compression, layer: &[u8]) -> Box<dyn Read + '_> {
+    match compression {
+        Compression::None => Box::new(layer),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(layer)),
+        Compression::Zstd => Box::new(ZstdFrames::of(layer)),
     }
 }
 

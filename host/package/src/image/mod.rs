@@ -15,6 +15,7 @@
 
 mod documents;
 mod error;
+pub(crate) mod fuzzing;
 mod layers;
 mod open;
 mod pack;

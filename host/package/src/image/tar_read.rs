@@ -253,7 +253,7 @@ pub(crate) fn normal_path(raw: &str, is_folder: bool) -> std::result::Result<Str
 }
 
 /// Octal digits between spaces and NULs, or GNU's base-256.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     if field.first() == Some(&0x80) {
         return field[1..]
             .iter()

@@ -104,7 +104,7 @@ impl LockFile {
         reference.digest().or_else(|| self.digests.get(reference)).copied()
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let document: Document = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         let mut lock = Self::default();
         for Locked { source, digest } in document.model {
@@ -119,7 +119,7 @@ impl LockFile {
         Ok(lock)
     }
 
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = HEADER.to_owned();
         for (reference, digest) in &self.digests {
             // References and digests hold nothing that TOML would escape.
@@ -154,6 +154,7 @@ mod tests {
         assert!(a < zoo, "{text}");
         let mut again = LockFile::load(folder.path()).unwrap();
         assert_eq!(again.get(&reference("localhost:5000/a:latest")), Some(Digest::of(b"2")));
+        assert_eq!(again.get(&reference("localhost:5000/a")), Some(Digest::of(b"2")));
         assert_eq!(again.get(&reference("r.io/zoo:1")), Some(Digest::of(b"1")));
         again.prune([&reference("r.io/zoo:1")]);
         assert_eq!(again.get(&reference("localhost:5000/a")), None);

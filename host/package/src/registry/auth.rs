@@ -43,7 +43,7 @@ struct State {
     tokens: BTreeMap<String, Token>,
 }
 
-struct Token {
+pub(super) struct Token {
     text: String,
     until: Instant,
 }
@@ -186,7 +186,7 @@ fn refresh_form(token: &str, service: Option<&str>, scopes: &[String]) -> String
     )
 }
 
-fn read_grant(body: &[u8]) -> Result<Token, Failure> {
+pub(super) fn read_grant(body: &[u8]) -> Result<Token, Failure> {
     // What the server sent may hold the token: the parser's message is not shown.
     let grant: Grant = serde_json::from_slice(body)
         .map_err(|_| Failure::new(ErrorKind::Protocol, "the token server's answer has no token"))?;

@@ -232,7 +232,7 @@ fn describe(status: u16) -> String {
 /// The first error of a registry's answer, as the OCI distribution
 /// specification 1.1 has it, or the short text that it sent instead. `redact`
 /// comes before anything is cut off: a part of a secret would not be found.
-fn registry_message(body: &[u8], redact: impl Fn(&str) -> String) -> Option<String> {
+pub(super) fn registry_message(body: &[u8], redact: impl Fn(&str) -> String) -> Option<String> {
     let tame = |text: &str| tame(&redact(text));
     let Ok(document) = serde_json::from_slice::<serde_json::Value>(body) else {
         let text = tame(std::str::from_utf8(body).ok()?);

@@ -22,6 +22,7 @@ mod challenge;
 pub mod credentials;
 mod download;
 mod error;
+pub(crate) mod fuzzing;
 mod host;
 mod manifests;
 mod parallel;

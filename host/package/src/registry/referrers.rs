@@ -147,7 +147,7 @@ fn read_page(remote: &Remote, url: Url) -> Result<Option<Page>, Failure> {
 }
 
 /// The target of `<…>; rel="next"`, RFC 8288.
-fn next_page(link: &str) -> Option<&str> {
+pub(super) fn next_page(link: &str) -> Option<&str> {
     let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
     parameters.replace('"', "").contains("rel=next").then_some(target)
 }

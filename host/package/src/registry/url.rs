@@ -43,7 +43,8 @@ impl Url {
         let (authority, path) = rest.split_at(end);
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
         // What stands before an `@` would be sent as credentials.
-        if authority.is_empty() || !authority.bytes().all(is_plain) {
+        let has_host = !authority.is_empty() && !authority.starts_with(':');
+        if !has_host || !authority.bytes().all(is_plain) {
             return Err(refuse());
         }
         let root = Self::root(https, authority);
@@ -171,6 +172,8 @@ mod tests {
             "https://user:secret@r.io/",
             "ftp://r.io/",
             "https:///x",
+            "//:443",
+            "https://:8443/x",
             "/a b",
             "/a\r\nX: y",
             "javascript:1",

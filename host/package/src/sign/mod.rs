@@ -13,6 +13,7 @@
 
 mod envelope;
 mod error;
+pub(crate) mod fuzzing;
 mod key;
 mod payload;
 mod policy;

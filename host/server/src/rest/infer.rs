@@ -15,16 +15,20 @@ use samara_protocol::rest::path::decoded;
 use super::encode::{self, Encoded, Form};
 use super::encoding;
 use crate::app::Server;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Bounds};
 use crate::budget::Share;
 use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::functions::Served;
 use crate::router::{expect_method, json};
 
-/// Bytes of a body or of outputs that are read or written where the request
-/// came in; more take longer than handing them to another thread.
+/// Bytes of JSON or of outputs that are read or written where the request came
+/// in; more take longer than handing them to another thread.
 const SMALL: usize = 64 << 10;
+
+/// Bytes of a body with few of JSON that are read there: of the tensors behind
+/// it, most are taken as they lie.
+const SMALL_BEHIND: usize = 1 << 20;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -94,13 +98,15 @@ async fn read(
         let limits = &server.config().limits;
         (limits.body, limits.body_timeout)
     };
-    let body = body::read(body, limit, timeout, Some(share)).await?;
+    let tensors_at = json_length.unwrap_or(0);
+    let body = body::read(body, Bounds { limit, timeout, share: Some(share), tensors_at }).await?;
     server.check_room(served, context)?;
     let packed = body.len();
     let body = encoding::unpacked(headers, body, limit).await?;
     let unpacked = body.len();
     share.take(unpacked.saturating_sub(packed) as u64)?;
-    let request = match body.len() <= SMALL {
+    let is_small = json_length.unwrap_or(unpacked) <= SMALL && unpacked <= SMALL_BEHIND;
+    let request = match is_small {
         true => decode::request(json_length, body),
         false => encoding::on_a_thread(move || decode::request(json_length, body)).await?,
     };

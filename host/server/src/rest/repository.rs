@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{encoding, unknown, written};
 use crate::app::Server;
-use crate::body::Body;
+use crate::body::{Body, Bounds};
 use crate::error::{Error, Result};
 use crate::router::{self, expect_method};
 
@@ -92,7 +92,7 @@ async fn body<T: DeserializeOwned + Default>(server: &Server, request: Request<I
     let (parts, body) = request.into_parts();
     let timeout = server.config().limits.body_timeout;
     encoding::check_media_type(&parts.headers)?;
-    let body = crate::body::read(body, LIMIT, timeout, None).await?;
+    let body = crate::body::read(body, Bounds { limit: LIMIT, timeout, share: None, tensors_at: 0 }).await?;
     let body = encoding::unpacked(&parts.headers, body, LIMIT).await?;
     if body.is_empty() {
         return Ok(T::default());

@@ -110,8 +110,15 @@ impl Policy {
     /// cannot be read is one.
     pub fn load(path: &Path) -> Result<Self> {
         let unread = |source| Error::Policy(manifest::Error::Read { path: path.to_owned(), source });
-        let text = std::fs::read_to_string(path).map_err(unread)?;
-        parse::parse(&text, path).map_err(Error::Policy)
+        Self::parse(&std::fs::read_to_string(path).map_err(unread)?, path)
+    }
+
+    /// Reads the text of a policy; the keys that it names are beside `path`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        parse::parse(text, path).map_err(Error::Policy)
     }
 
     /// No policy: everything may be loaded.
