@@ -179,8 +179,15 @@ where
             if all.is_empty() {
                 // A client that only says that much is not given that much.
                 const MOST_AT_ONCE: u64 = 1 << 20;
-                all = aligned(expected.min(MOST_AT_ONCE) as usize, tensors_at);
-                all.extend_from_slice(&std::mem::take(&mut first));
+                let first = std::mem::take(&mut first);
+                all = aligned((expected.min(MOST_AT_ONCE) as usize).max(first.len()), tensors_at);
+                all.extend_from_slice(&first);
+            }
+            // Not left to the buffer, which would lie anywhere then.
+            if all.capacity() - all.len() < data.len() {
+                let mut larger = aligned((all.len() + data.len()).max(2 * all.len()), tensors_at);
+                larger.extend_from_slice(&all);
+                all = larger;
             }
             all.extend_from_slice(&data);
         }
