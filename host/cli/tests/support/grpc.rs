@@ -122,10 +122,10 @@ pub(crate) fn other(method: &str) -> Told {
             ..ModelMetadataResponse::default()
         }
         .encode_to_vec(),
-        "RepositoryIndex" => {
-            RepositoryIndexResponse { models: vec![model("double", "State.READY"), model("old", "UNAVAILABLE")] }
-                .encode_to_vec()
+        "RepositoryIndex" => RepositoryIndexResponse {
+            models: vec![model("double", "State.READY"), model("old", "UNAVAILABLE")],
         }
+        .encode_to_vec(),
         _ => return Err((12, "there is no such method")),
     }
     .into())

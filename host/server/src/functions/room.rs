@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, Semaphore};
 
 /// Room for so many. Whoever is in stays when there is less of it: as many as
 /// are then too many have to leave before anybody else comes in.
 #[derive(Debug)]
 pub(crate) struct Room {
-    places: Arc<Semaphore>,
+    places: Semaphore,
     size: AtomicUsize,
     /// Places that are taken although there is no room for them any more. They
     /// are not given to anybody else when they become free.
@@ -21,18 +21,14 @@ pub(crate) struct Room {
 
 /// A place in a room, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    room: Arc<Room>,
-    /// There until it is dropped.
-    permit: Option<OwnedSemaphorePermit>,
-}
+pub(crate) struct Place(Arc<Room>);
 
 impl Room {
     /// Room for so many, and for one at least.
     pub(crate) fn new(size: usize) -> Arc<Self> {
         let size = within_bounds(size);
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(size)),
+            places: Semaphore::new(size),
             size: AtomicUsize::new(size),
             owed: AtomicUsize::new(0),
             changing: Mutex::default(),
@@ -55,14 +51,14 @@ impl Room {
     }
 
     pub(crate) fn try_take(self: &Arc<Self>) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { room: Arc::clone(self), permit: Some(permit) })
+        self.places.try_acquire().ok()?.forget();
+        Some(Place(Arc::clone(self)))
     }
 
     /// Waits for a place, in order.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Place, AcquireError> {
-        let permit = Arc::clone(&self.places).acquire_owned().await?;
-        Ok(Place { room: Arc::clone(self), permit: Some(permit) })
+        self.places.acquire().await?.forget();
+        Ok(Place(Arc::clone(self)))
     }
 
     /// Makes room for so many from now on, and for one at least.
@@ -72,34 +68,28 @@ impl Room {
         let before = self.size.swap(size, Ordering::Relaxed);
         if size < before {
             self.owed.fetch_add(before - size, Ordering::Relaxed);
-            // Those that nobody has are taken away at once.
-            while self.pay() {
-                if self.places.forget_permits(1) == 0 {
-                    self.owed.fetch_add(1, Ordering::Relaxed);
-                    break;
-                }
-            }
+            // Those that nobody has go at once, and come back where others
+            // have left meanwhile instead.
+            let gone = self.places.forget_permits(before - size);
+            self.places.add_permits(gone - self.pay(gone));
         } else {
-            let new = (before..size).filter(|_| !self.pay()).count();
-            self.places.add_permits(new);
+            let new = size - before;
+            self.places.add_permits(new - self.pay(new));
         }
     }
 
-    /// Takes one off what is owed; `false` where nothing is.
-    fn pay(&self) -> bool {
-        let less = |owed: usize| owed.checked_sub(1);
-        self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    /// Takes so many off what is owed, or all of it; gives how many.
+    fn pay(&self, places: usize) -> usize {
+        let less = |owed: usize| (owed > 0).then(|| owed.saturating_sub(places));
+        let owed = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        owed.unwrap_or(0).min(places)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take()
-            && self.room.owed.load(Ordering::Relaxed) > 0
-            && self.room.pay()
-        {
-            permit.forget();
-        }
+        let Self(room) = self;
+        room.places.add_permits(1 - room.pay(1));
     }
 }
 
@@ -122,7 +112,10 @@ mod tests {
         assert_eq!((first.len(), room.taken()), (2, 2));
         room.resize(5);
         assert_eq!((fill(&room).len(), room.taken()), (3, 5));
+        room.resize(usize::MAX);
         assert!(!room.is_full());
+        room.resize(2);
+        assert_eq!((room.is_full(), room.taken()), (true, 2));
     }
 
     #[test]
