@@ -123,7 +123,7 @@ fn at_best(model: &Arc<ResidentModel>, rows: usize) -> Result<f64> {
 /// Rows per second of so many threads, each of which runs the model over so many
 /// rows at a time.
 fn side_by_side(model: &Arc<ResidentModel>, rows: usize, threads: usize) -> Result<f64> {
-    let input = [Tensor::from_vec([rows, ROW], vec![0.5; rows * ROW])?];
+    let input = [Tensor::from_vec([rows, ROW], vec![0.5f32; rows * ROW])?];
     let end = Instant::now() + ROUND;
     let run = || {
         let mut runs = 0;

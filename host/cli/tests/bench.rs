@@ -333,7 +333,7 @@ fn flags_that_do_not_go_together_are_wrong_usage() {
         (&[".", "--duration", "1s", "-n", "1"], "cannot be used with"),
         (&[".", "--fail-if", "p98>1ms"], "`p98` is not measured"),
         (&["--url", url, "--model", "a=b"], "with `--url` the server decides"),
-        (&["--url", "grpc://127.0.0.1:1"], "`grpc`, which cannot be driven"),
+        (&["--url", "ftp://127.0.0.1:1"], "`ftp`, which cannot be driven"),
     ];
     for (args, words) in cases {
         refused(&place.samara(&[&["bench"], args].concat()), 2, words);

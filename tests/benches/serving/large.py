@@ -118,14 +118,19 @@ def check(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 def measure(ways: dict, picture: np.ndarray, options) -> dict[str, list[float]]:
-    """Returns the seconds of each call; a first round of each is not counted."""
+    """Returns the seconds of each call.
+
+    A first round of each is not counted, nor is the first call of each turn: the
+    library in Python keeps a core busy for a while after its last run, in wait for
+    the next one.
+    """
     times = {name: [] for name in ways}
     for round_number in range(options.rounds + 1):
         for name, way in ways.items():
-            for _ in range(options.calls):
+            for call in range(options.calls + 1):
                 started = time.perf_counter()
                 way.call(picture)
-                if round_number:
+                if round_number and call:
                     times[name].append(time.perf_counter() - started)
     return times
 

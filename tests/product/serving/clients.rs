@@ -47,9 +47,10 @@ fn the_bench_gets_right_answers(server: &Server) {
     let url = format!("{}/v2/models/iris", server.url());
     let Some(answer) = curled(["--json", ROW, &format!("{url}/infer")]) else { return };
     std::fs::write(&expect, answer).unwrap();
-    for form in [&[][..], &["--binary"]] {
+    let grpc = format!("grpc://{}/iris", server.address());
+    for (url, form) in [(&url, &[][..]), (&url, &["--binary"]), (&grpc, &[])] {
         let mut bench = command(root());
-        bench.args(["bench", "--url", &url, "--requests", "64", "--connections", "4", "--warm-up", "0s"]);
+        bench.args(["bench", "--url", url, "--requests", "64", "--connections", "4", "--warm-up", "0s"]);
         bench.arg("--request").arg(&request).arg("--expect").arg(&expect).args(form);
         let report = ran(bench.args(["--fail-if", "errors>0", "--output", "json", "-q"])).response();
         assert_eq!(report["passed"], true, "{report}");

@@ -72,29 +72,22 @@ fn curl_is_let_in(server: &Server, authority: &str) {
 }
 
 fn the_bench_is_let_in(server: &Server, folder: &Path) {
-    let bench = |more: &[&str]| {
+    let grpc = server.url().replace("https", "grpcs");
+    let bench = |url: &str, more: &[&str]| {
         let mut bench = command(root());
-        bench.args([
-            "bench",
-            "--url",
-            server.url(),
-            "--requests",
-            "8",
-            "--warm-up",
-            "0s",
-            "--output",
-            "json",
-            "-q",
-        ]);
+        bench.args(["bench", "--url", url, "--requests", "8", "--warm-up", "0s", "--output", "json", "-q"]);
         bench.arg("--ca-file").arg(folder.join("ca.crt")).args(more);
         ran(&mut bench)
     };
     let tokens = folder.join("token");
     std::fs::write(&tokens, TOKEN).unwrap();
-    let report = bench(&["--token-file", tokens.to_str().unwrap(), "--fail-if", "errors>0"]).response();
-    assert_eq!(report["passed"], true, "{report}");
-    let refused = bench(&[]).bad();
-    assert!(refused.contains("401") && refused.contains("token"), "{refused}");
+    for (url, code) in [(server.url(), "401"), (&grpc, "UNAUTHENTICATED")] {
+        let let_in = ["--token-file", tokens.to_str().unwrap(), "--fail-if", "errors>0"];
+        let report = bench(url, &let_in).response();
+        assert_eq!(report["passed"], true, "{report}");
+        let refused = bench(url, &[]).bad();
+        assert!(refused.contains(code) && refused.contains("token"), "{refused}");
+    }
 }
 
 #[test]

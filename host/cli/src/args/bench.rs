@@ -37,7 +37,8 @@ pub(crate) struct BenchArgs {
     /// (`.onnx`), or image [default: .]
     #[arg(conflicts_with = "url")]
     pub what: Option<String>,
-    /// Drive a server of the Open Inference Protocol, `http(s)://HOST[:PORT][/v2/models/NAME]`
+    /// Drive a server of the Open Inference Protocol: `http(s)://HOST[:PORT][/v2/models/NAME]`, or over gRPC
+    /// `grpc(s)://HOST[:PORT][/NAME[/VERSION]]`
     #[arg(long)]
     pub url: Option<String>,
     /// The function (the protocol's model) [default: the URL's, else the only one of the server]
@@ -49,7 +50,7 @@ pub(crate) struct BenchArgs {
     /// Read the bearer token from this file
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Send and ask for tensors as bytes behind the JSON, the binary tensor extension
+    /// Over REST, send and ask for tensors as bytes behind the JSON, the binary tensor extension
     #[arg(long)]
     pub binary: bool,
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of this file")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+pub(crate) mod grpc;
 pub(crate) mod server;
 
 use std::fs;

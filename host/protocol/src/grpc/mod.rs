@@ -1,6 +1,7 @@
 //! The protocol over gRPC: its messages, and the tensors in them.
 
 pub mod bounds;
+pub mod client;
 mod contents;
 pub mod request;
 pub mod response;

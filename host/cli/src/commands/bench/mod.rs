@@ -1,15 +1,18 @@
 //! `samara bench`: how fast a function answers, in this process or at a server
 //! of the Open Inference Protocol.
 //!
-//! What is driven is a [`drive::Caller`]; `local` and `rest` have one each, and
-//! a further transport needs no more than its own. `drive` calls them in closed
-//! or open loops and counts, `report` puts the counts into words.
+//! What is driven is a [`drive::Caller`]: `local` has one, and so have `rest` and
+//! `grpc`, each behind a [`remote::Remote`]. `drive` calls them in closed or open
+//! loops and counts, `report` puts the counts into words.
 
 mod codec;
 mod condition;
+mod connect;
 mod drive;
 mod generate;
+mod grpc;
 mod local;
+mod remote;
 mod report;
 mod request;
 mod rest;
@@ -22,9 +25,9 @@ use samara_nn::Signature;
 pub(crate) use self::condition::Condition;
 use self::drive::{Caller, Extent, Step, Workers};
 use self::local::LocalCaller;
+use self::remote::Remote;
 use self::report::{ConditionReport, Report, RequestReport, StepReport, TargetReport};
 use self::request::Work;
-use self::rest::Server;
 use crate::args::BenchArgs;
 use crate::error::{Outcome, Usage};
 use crate::printer::Printer;
@@ -36,7 +39,8 @@ const OPEN_CONNECTIONS: u32 = 32;
 pub(crate) fn run(args: &BenchArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let steps = steps(args)?;
     let report = match &args.url {
-        Some(url) => drive_server(args, url, &steps, printer)?,
+        Some(url) if grpc::is_meant(url) => drive_server::<grpc::Server>(args, url, &steps, printer)?,
+        Some(url) => drive_server::<rest::Server>(args, url, &steps, printer)?,
         None => drive_locally(args, &steps, settings, printer)?,
     };
     if printer.is_json() {
@@ -51,8 +55,8 @@ fn steps(args: &BenchArgs) -> Result<Vec<Step>> {
         let usage = "either `--connections` or `--rate` may be a list, not both";
         return Err(Usage(usage.to_owned()).into());
     }
-    match args.url {
-        Some(_) => check_remote(args)?,
+    match &args.url {
+        Some(url) => check_remote(args, url)?,
         None => check_local(args)?,
     }
     let extent = args.requests.map_or(Extent::For(args.duration), Extent::Requests);
@@ -90,7 +94,11 @@ fn check_local(args: &BenchArgs) -> Result<()> {
 }
 
 /// Flags that say how a function is loaded mean nothing to a server.
-fn check_remote(args: &BenchArgs) -> Result<()> {
+fn check_remote(args: &BenchArgs, url: &str) -> Result<()> {
+    if args.binary && grpc::is_meant(url) {
+        let usage = "over gRPC, tensors always travel as bytes: leave `--binary` out";
+        return Err(Usage(usage.to_owned()).into());
+    }
     let BenchArgs { models, place, grants, .. } = args;
     let is_local = !models.is_empty()
         || place.target.is_some()
@@ -128,30 +136,27 @@ fn drive_locally(args: &BenchArgs, steps: &[Step], settings: &Settings, printer:
     Ok(Report::new(target, request, steps.clone(), judge(args, &steps)))
 }
 
-fn drive_server(args: &BenchArgs, url: &str, steps: &[Step], printer: &Printer) -> Result<Report> {
+fn drive_server<R: Remote>(args: &BenchArgs, url: &str, steps: &[Step], printer: &Printer) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let server = runtime.block_on(Server::find(args, url))?;
+    let server = runtime.block_on(R::find(args, url))?;
     let signature = remote_signature(args, runtime.block_on(server.signature()), printer)?;
     let work = Work::choose(args, signature.as_ref(), None, printer)?;
-    let body = work.body(args.binary)?;
+    let body = server.body(&work)?;
     let first = runtime.block_on(server.first_answer(&body))?;
     work.check_first(&first)?;
     drop(runtime);
+    let (function, version) = server.function();
     let target = TargetReport {
-        kind: "rest",
+        kind: R::KIND,
         what: server.what(),
-        function: server.function.clone(),
-        version: server.version.clone(),
+        function: function.to_owned(),
+        version: version.map(str::to_owned),
     };
-    let request = RequestReport {
-        source: work.source,
-        encoding: if args.binary { "binary" } else { "json" },
-        rows: work.rows,
-        bytes: body.bytes.len() as u64,
-    };
+    let (encoding, bytes) = server.form(&body);
+    let request = RequestReport { source: work.source, encoding, rows: work.rows, bytes };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let caller = || server.caller(&body, work.expected.as_ref());
     let steps = measure(steps, &target, &request, caller, Workers::Threads(threads), printer)?;

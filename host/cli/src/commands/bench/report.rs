@@ -28,7 +28,7 @@ pub(super) struct Report {
 /// What was driven.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct TargetReport {
-    /// `local` or `rest`.
+    /// `local`, `rest` or `grpc`.
     pub kind: &'static str,
     /// What the user named, or the server's URL.
     pub what: String,
@@ -42,7 +42,7 @@ pub(super) struct TargetReport {
 pub(super) struct RequestReport {
     /// `input`, `request`, `test` or `generated`.
     pub source: &'static str,
-    /// `tensors` in this process, else `json` or `binary`.
+    /// `tensors` in this process, `json` or `binary` over REST, `raw` over gRPC.
     pub encoding: &'static str,
     pub rows: usize,
     /// Of the body, or of the tensors where there is none.

@@ -1,7 +1,7 @@
 //! A server of the Open Inference Protocol, reached over REST.
 
 mod connection;
-mod url;
+pub(super) mod url;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,19 @@ use http_body_util::Full;
 use samara_nn::{NamedTensor, Signature, TensorSpec};
 use serde::Deserialize;
 
-use self::connection::{Connection, Connector, Failure, Reply};
+use self::connection::{Connection, Reply};
 use self::url::ServerUrl;
 use super::codec::{self, Body};
+use super::connect::{Connector, Failure, RECONNECT_PAUSE};
 use super::drive::Caller;
-use super::request::Expected;
+use super::remote::{Remote, bearer, only, quoted};
+use super::request::{Expected, Work};
 use super::tally::Answer;
 use crate::args::BenchArgs;
 use crate::error::Usage;
-use crate::input;
 
 /// Where the JSON of a body with tensors behind it ends.
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
-/// How long a caller waits before it connects again.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 const BINARY_TYPE: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("samara-bench/", env!("CARGO_PKG_VERSION")));
@@ -39,8 +38,10 @@ pub(super) struct Server {
     timeout: Duration,
     /// What every request carries.
     headers: HeaderMap,
-    pub function: String,
-    pub version: Option<String>,
+    /// Whether tensors travel as bytes behind the JSON.
+    is_binary: bool,
+    function: String,
+    version: Option<String>,
 }
 
 /// One connection that sends the same request over and over.
@@ -80,13 +81,12 @@ struct Indexed {
     state: Option<String>,
 }
 
-impl Server {
-    /// Finds the server and the function of it that is meant.
-    ///
-    /// # Errors
-    /// When the URL or the flags are wrong, the server is not there or does
-    /// not speak the protocol, or no function or several could be meant.
-    pub(super) async fn find(args: &BenchArgs, url: &str) -> Result<Self> {
+impl Remote for Server {
+    const KIND: &'static str = "rest";
+    type Body = Body;
+    type Caller = RestCaller;
+
+    async fn find(args: &BenchArgs, url: &str) -> Result<Self> {
         let url = ServerUrl::parse(url).map_err(Usage)?;
         if args.function.is_some() && url.function.is_some() {
             return Err(Usage(
@@ -99,11 +99,13 @@ impl Server {
                 Usage("the URL names a version already, so `--version` cannot be given".to_owned()).into()
             );
         }
-        let connector = Arc::new(Connector::new(&url, &args.registry.ca_files).await?);
+        let (name, authorities) = (url.server(), &args.registry.ca_files);
+        let connector = Connector::new(&url.address, &name, b"http/1.1", authorities).await?;
         let mut server = Self {
             headers: headers(args, &url)?,
-            connector,
+            connector: Arc::new(connector),
             timeout: args.timeout,
+            is_binary: args.binary,
             function: String::new(),
             version: args.function_version.clone().or_else(|| url.version.clone()),
             url,
@@ -116,16 +118,15 @@ impl Server {
         Ok(server)
     }
 
-    /// The server's URL.
-    pub(super) fn what(&self) -> String {
+    fn what(&self) -> String {
         self.url.server()
     }
 
-    /// What the function takes and gives, as the server says.
-    ///
-    /// # Errors
-    /// When it does not say, or not in the protocol's words.
-    pub(super) async fn signature(&self) -> Result<Signature> {
+    fn function(&self) -> (&str, Option<&str>) {
+        (&self.function, self.version.as_deref())
+    }
+
+    async fn signature(&self) -> Result<Signature> {
         let reply = self.ask(Method::GET, &self.path(), Bytes::new()).await?;
         let what = || format!("`{}` of `{}`", self.function, self.url.server());
         match reply.status {
@@ -157,8 +158,15 @@ impl Server {
         signature().with_context(|| format!("cannot use the metadata of {}", what()))
     }
 
-    /// Callers that send `body`, one connection each.
-    pub(super) fn caller(&self, body: &Body, expected: Option<&Arc<Expected>>) -> Result<RestCaller> {
+    fn body(&self, work: &Work) -> Result<Body> {
+        work.body(self.is_binary)
+    }
+
+    fn form(&self, body: &Body) -> (&'static str, u64) {
+        (if self.is_binary { "binary" } else { "json" }, body.bytes.len() as u64)
+    }
+
+    fn caller(&self, body: &Body, expected: Option<&Arc<Expected>>) -> Result<RestCaller> {
         Ok(RestCaller {
             connection: Connection::new(Arc::clone(&self.connector), self.timeout),
             request: self.infer(body)?,
@@ -166,11 +174,7 @@ impl Server {
         })
     }
 
-    /// Sends the request once and reads the answer whole.
-    ///
-    /// # Errors
-    /// When the answer is a refusal, or no response of the protocol.
-    pub(super) async fn first_answer(&self, body: &Body) -> Result<Vec<NamedTensor>> {
+    async fn first_answer(&self, body: &Body) -> Result<Vec<NamedTensor>> {
         let reply = self.send(&self.infer(body)?).await?;
         if reply.status != StatusCode::OK {
             bail!("the first request was refused: {}", self.refused(&reply));
@@ -182,7 +186,9 @@ impl Server {
             )
         })
     }
+}
 
+impl Server {
     /// Asks what the server is; every server of the protocol says so.
     async fn check_protocol(&self) -> Result<()> {
         #[derive(Deserialize)]
@@ -203,28 +209,11 @@ impl Server {
 
     /// The function of a server that has only one.
     async fn only_function(&self) -> Result<String> {
-        let Some(mut functions) = self.functions().await else {
+        let functions = self.functions().await;
+        if functions.is_none() {
             self.check_protocol().await?;
-            let usage = format!(
-                "`{}` does not list its functions, so name the one to drive\nhint: `--function NAME`",
-                self.url.server()
-            );
-            return Err(Usage(usage).into());
-        };
-        match (functions.pop(), functions.len()) {
-            (Some(only), 0) => Ok(only),
-            (None, _) => bail!("`{}` has no function that is ready", self.url.server()),
-            (Some(last), _) => {
-                functions.push(last);
-                Err(Usage(format!(
-                    "`{}` has {} functions: {}\nhint: name one with `--function NAME`",
-                    self.url.server(),
-                    functions.len(),
-                    quoted(&functions)
-                ))
-                .into())
-            }
         }
+        only(&self.url.server(), functions)
     }
 
     /// The names of the functions that are ready, where the server lists them
@@ -334,20 +323,11 @@ fn outputs(reply: &Reply) -> Result<Vec<NamedTensor>> {
 
 fn headers(args: &BenchArgs, url: &ServerUrl) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, HeaderValue::from_str(url.authority.as_str())?);
+    headers.insert(header::HOST, HeaderValue::from_str(url.address.authority.as_str())?);
     headers.insert(header::USER_AGENT, AGENT);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    if let Some(path) = &args.token_file {
-        let token = input::read_text(path)?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
-            anyhow!("`{}` holds no token: it has characters that no header carries", path.display())
-        })?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
+    if let Some(token) = bearer(args)? {
+        headers.insert(header::AUTHORIZATION, token);
     }
     Ok(headers)
-}
-
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,13 +1,14 @@
 //! The URL of a server, as a user gives it.
 
 use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
+
+use crate::commands::bench::connect::Address;
 
 /// Where a server is, and which function of it is meant.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ServerUrl {
-    pub is_tls: bool,
-    pub authority: Authority,
+    pub address: Address,
     /// What stands before `/v2`, without a slash at its end.
     pub base: String,
     pub function: Option<String>,
@@ -27,40 +28,23 @@ impl ServerUrl {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) => {
                 return Err(format!(
-                    "`{text}` is reached by `{scheme}`, which cannot be driven\nhint: give the server's REST address, `http://…` or `https://…`"
+                    "`{text}` is reached by `{scheme}`, which cannot be driven\nhint: give the server's address for REST, `http://…` or `https://…`, or for gRPC, `grpc://…` or `grpcs://…`"
                 ));
             }
             None => return Err(format!("`{text}` has no scheme\nhint: write `http://{text}`")),
         };
-        let authority = uri.authority().cloned().ok_or_else(|| format!("`{text}` names no host"))?;
-        if authority.host().is_empty() {
-            return Err(format!("`{text}` names no host"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(
-                "a URL here carries no credentials\nhint: give a token with `--token-file`".to_owned()
-            );
-        }
+        let address = Address::of(&uri, is_tls, text)?;
         let (base, model) = split_path(uri.path()).ok_or_else(|| {
             format!("the path of `{text}` is not that of a function, `/v2/models/NAME[/versions/VERSION]`")
         })?;
         let (function, version) = model.unwrap_or_default();
-        Ok(Self { is_tls, authority, base: base.to_owned(), function, version })
+        Ok(Self { address, base: base.to_owned(), function, version })
     }
 
     /// The server's URL, without a function.
     pub(crate) fn server(&self) -> String {
-        let scheme = if self.is_tls { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.authority, self.base)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or(if self.is_tls { 443 } else { 80 })
-    }
-
-    /// The host without the brackets of an IPv6 address.
-    pub(crate) fn host(&self) -> &str {
-        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+        let scheme = if self.address.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.address.authority, self.base)
     }
 
     /// The path of a function, as this URL names it.
@@ -87,7 +71,7 @@ fn split_path(path: &str) -> Option<(&str, Option<Model>)> {
 }
 
 /// One segment of a path in plain text.
-fn decoded(segment: &str) -> Option<String> {
+pub(in super::super) fn decoded(segment: &str) -> Option<String> {
     if segment.is_empty() || segment.contains('/') {
         return None;
     }
@@ -153,7 +137,7 @@ mod tests {
         let cases = [
             ("h:8000", "has no scheme\nhint: write `http://h:8000`"),
             ("localhost", "has no scheme\nhint: write `http://localhost`"),
-            ("grpc://h:8001", "`grpc`, which cannot be driven\nhint: give the server's REST address"),
+            ("ftp://h:8001", "`ftp`, which cannot be driven\nhint: give the server's address for REST"),
             ("http://", "is no URL"),
             ("http://user:secret@h/", "carries no credentials"),
             ("http://h/v2/models/", "http://h"),
@@ -169,8 +153,8 @@ mod tests {
     #[test]
     fn paths_and_ports_are_made_of_it() {
         let url = ServerUrl::parse("https://[::1]/base/").unwrap();
-        assert_eq!((url.host(), url.port()), ("::1", 443));
+        assert_eq!((url.address.host(), url.address.port()), ("::1", 443));
         assert_eq!(url.path_of("a b/c", Some("1")), "/base/v2/models/a%20b%2Fc/versions/1");
-        assert_eq!(ServerUrl::parse("http://h:81").unwrap().port(), 81);
+        assert_eq!(ServerUrl::parse("http://h:81").unwrap().address.port(), 81);
     }
 }
