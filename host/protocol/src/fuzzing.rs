@@ -9,9 +9,9 @@ use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
 use crate::Traceparent;
 use crate::grpc::proto::model_infer_request::InferInputTensor;
 use crate::grpc::proto::model_infer_response::InferOutputTensor;
-use crate::grpc::proto::{ModelInferRequest, ModelInferResponse};
+use crate::grpc::proto::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use crate::grpc::request::{self, Form};
-use crate::grpc::{response, timeout};
+use crate::grpc::{bounds, response, timeout};
 use crate::headers;
 use crate::json::{Inputs, parse_request, parse_tensors};
 use crate::rest::decode::{self, Decoded};
@@ -28,13 +28,17 @@ pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
     }
 }
 
-/// A message `ModelInferRequest` of gRPC. Tensors come back the same when they
-/// are answered, in both forms, and sent again.
+/// A message `ModelInferRequest` of gRPC. Its lists become no more than is
+/// counted before it is read; tensors come back the same when they are answered,
+/// in both forms, and sent again.
 ///
 /// # Panics
 /// Where they do not.
 pub fn grpc_infer_request(bytes: &[u8]) {
+    let Ok(lists) = bounds::check(bytes) else { return };
     let Ok(message) = ModelInferRequest::decode(bytes) else { return };
+    let held = message.inputs.iter().filter_map(|input| input.contents.as_ref()).map(held).sum::<usize>();
+    assert!(held as u64 <= lists, "{held} bytes where {lists} were counted");
     let Ok(asked) = request::read(message) else { return };
     let inputs = asked.inference.inputs;
     for form in [Form::Raw, Form::Typed] {
@@ -43,6 +47,18 @@ pub fn grpc_infer_request(bytes: &[u8]) {
         let again = answer.map(|answer| request::read(sent_again(answer)));
         assert!(again.is_ok_and(|again| again.is_ok_and(|again| again.inference.inputs == inputs)));
     }
+}
+
+/// Bytes that lists take.
+fn held(lists: &InferTensorContents) -> usize {
+    size_of_val(lists.bool_contents.as_slice())
+        + size_of_val(lists.int_contents.as_slice())
+        + size_of_val(lists.int64_contents.as_slice())
+        + size_of_val(lists.uint_contents.as_slice())
+        + size_of_val(lists.uint64_contents.as_slice())
+        + size_of_val(lists.fp32_contents.as_slice())
+        + size_of_val(lists.fp64_contents.as_slice())
+        + size_of_val(lists.bytes_contents.as_slice())
 }
 
 /// A request whose inputs are the outputs of an answer.

@@ -1,5 +1,6 @@
 //! The protocol over gRPC: its messages, and the tensors in them.
 
+pub mod bounds;
 pub mod client;
 mod contents;
 pub mod request;

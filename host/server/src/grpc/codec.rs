@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 
 use bytes::Buf;
 use prost::Message;
+use samara_protocol::grpc::bounds;
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::held;
 use super::status::status;
-use super::{bounds, held};
 
 /// Writes `T` and reads `U` as protobuf.
 #[derive(Debug)]

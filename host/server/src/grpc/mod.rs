@@ -3,7 +3,6 @@
 //! deadlines and ids are this server's, the same as for HTTP.
 
 mod arrival;
-mod bounds;
 pub(crate) mod codec;
 mod describe;
 mod health;

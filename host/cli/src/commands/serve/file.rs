@@ -16,6 +16,8 @@
 
 #[cfg(test)]
 mod documented;
+#[cfg(test)]
+mod hostile;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -27,7 +27,7 @@ const BYTES_CONTENTS: u32 = 8;
 ///
 /// # Errors
 /// What there is too much of.
-pub(super) fn check(message: &[u8]) -> Result<u64, String> {
+pub fn check(message: &[u8]) -> Result<u64, String> {
     let (mut fields, mut elements, mut lists) = (0, 0, 0);
     each_field(message, |number, field| {
         let Field::Bytes(field) = field else { return Ok(()) };
