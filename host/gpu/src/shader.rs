@@ -1,0 +1,101 @@
+//! Completes a kernel's WGSL text: parameters, bindings, datatypes and the tail.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::dtype::Dtype;
+use crate::tail::{Tail, Word};
+
+/// A kernel file. Its `main` reads `params`, the inputs by their names, and
+/// writes `out[…] = finish(i, found)`.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub name: &'static str,
+    pub body: &'static str,
+    /// The names of its parameters, each one word.
+    pub params: &'static [&'static str],
+}
+
+/// A kernel with all that a shader takes.
+pub(crate) struct Spec<'a> {
+    pub kernel: &'static Kernel,
+    /// The tensors that the kernel reads, with the names that it gives them.
+    pub inputs: &'a [(&'static str, Dtype)],
+    /// The WGSL type of what it hands to `finish`.
+    pub found: &'static str,
+    /// Further declarations, such as constants that choose between variants.
+    pub declarations: Vec<String>,
+    pub tail: Option<&'a Tail>,
+    /// The stored WGSL type of the output.
+    pub out: &'static str,
+    /// Words of `params.tail` that the declarations read, which come first.
+    pub words: Vec<Word>,
+}
+
+/// The text of a shader, ready to be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Shader {
+    pub name: &'static str,
+    pub text: Arc<str>,
+    /// Buffers that it reads; it writes one.
+    pub reads: usize,
+}
+
+/// A shader, and what its `params.tail` holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Variant {
+    pub shader: Shader,
+    pub words: Vec<Word>,
+}
+
+/// The most buffers that a shader may read beside the one that it writes:
+/// what every device offers.
+pub(crate) const MOST_READS: usize = 7;
+
+const FUNCTIONS: &str = include_str!("kernels/functions.wgsl");
+
+impl Spec<'_> {
+    pub(crate) fn render(&self) -> Variant {
+        let (tail, mut words, needs_functions) = match self.tail {
+            Some(tail) => {
+                let rendered = tail.render(self.words.clone());
+                (rendered.text, rendered.words, rendered.needs_functions)
+            }
+            None => (String::new(), self.words.clone(), false),
+        };
+        words.resize(words.len().next_multiple_of(4), Word::Bits(0));
+        let tail_inputs = self.tail.map_or(&[][..], Tail::inputs);
+        let mut text = String::new();
+        let stored =
+            self.inputs.iter().map(|(_, dtype)| *dtype).chain(tail_inputs.iter().map(|view| view.dtype));
+        let types = stored.clone().map(Dtype::stored).chain([self.out, self.found]);
+        if types.clone().any(|name| name == "f16") {
+            text.push_str("enable f16;\n");
+        }
+        text.push_str("struct Params {\n");
+        for name in self.kernel.params {
+            let _ = writeln!(text, "    {name}: u32,");
+        }
+        let _ = writeln!(text, "    tail: array<vec4<u32>, {}>,\n}}", (words.len() / 4).max(1));
+        text.push_str("@group(0) @binding(0) var<uniform> params: Params;\n");
+        let _ = writeln!(text, "@group(0) @binding(1) var<storage, read_write> out: array<{}>;", self.out);
+        let names = self.inputs.iter().map(|(name, _)| (*name).to_owned());
+        let names = names.chain((0..tail_inputs.len()).map(|index| format!("tail{index}")));
+        for (index, (name, dtype)) in names.zip(stored).enumerate() {
+            let (binding, element) = (index + 2, dtype.stored());
+            let _ =
+                writeln!(text, "@group(0) @binding({binding}) var<storage, read> {name}: array<{element}>;");
+        }
+        let _ = writeln!(text, "alias Found = {};", self.found);
+        for declaration in &self.declarations {
+            let _ = writeln!(text, "{declaration}");
+        }
+        if needs_functions {
+            text.push_str(FUNCTIONS);
+        }
+        text.push_str(&tail);
+        text.push_str(self.kernel.body);
+        let reads = self.inputs.len() + tail_inputs.len();
+        Variant { shader: Shader { name: self.kernel.name, text: text.into(), reads }, words }
+    }
+}
