@@ -1,12 +1,22 @@
 //! What the GPU computes against what tract computes of the same model, on
 //! shapes and values that come again with their seed.
 
-#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "what fails here is a failed test")]
 
+#[path = "gpu/elements.rs"]
+mod elements;
+#[path = "gpu/images.rs"]
+mod images;
+#[path = "gpu/limits.rs"]
+mod limits;
 #[path = "gpu/matmul.rs"]
 mod matmul;
 #[path = "gpu/models.rs"]
 mod models;
+#[path = "gpu/rows.rs"]
+mod rows;
+#[path = "gpu/shapes.rs"]
+mod shapes;
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +28,7 @@ use samara_nn::{
 use samara_test::Random;
 
 /// The backends of this build; `None` where no GPU is, not even a software one.
-fn backends() -> Option<&'static BackendRegistry> {
+pub(crate) fn backends() -> Option<&'static BackendRegistry> {
     static BACKENDS: OnceLock<BackendRegistry> = OnceLock::new();
     let backends = BACKENDS.get_or_init(|| {
         registry(&RegistryOptions { allow_software_gpu: true, ..RegistryOptions::default() })

@@ -169,3 +169,12 @@ macro_rules! runner {
 
 runner!(tract, ignored = &[]);
 runner!(onnxruntime, ignored = &[]);
+runner!(
+    wgpu,
+    ignored = &[
+        ("trees_are_climbed_at_any_size", "the GPU has no kernel for trees"),
+        ("sizes_that_follow_from_values", "sizes on the GPU follow from the sizes of the inputs"),
+        ("values_cannot_make_memory_explode", "its sizes follow from values; see `gpu/limits.rs`"),
+        ("unnamed_sizes_may_differ", "one of its models takes a plan per shape"),
+    ]
+);

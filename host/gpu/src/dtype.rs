@@ -33,7 +33,8 @@ impl Dtype {
             DatumType::U32 => Dtype::U32,
             DatumType::I32 => Dtype::I32,
             DatumType::U64 => Dtype::U64,
-            DatumType::I64 => Dtype::I64,
+            // Sizes as values; where they come from tensors, they are numbers.
+            DatumType::I64 | DatumType::TDim => Dtype::I64,
             DatumType::F16 => Dtype::F16,
             DatumType::F32 => Dtype::F32,
             _ => return None,

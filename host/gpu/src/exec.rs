@@ -16,13 +16,15 @@ use crate::error::{Error, Result};
 use crate::io::{from_device, to_device};
 use crate::pipeline::Pipeline;
 use crate::program::{Program, Root};
-use crate::schedule::{Holder, Schedule};
+use crate::schedule::{FAULT_BYTES, Holder, Schedule};
 
 /// All memory that one run at a time takes for one set of shapes.
 pub(crate) struct Arena {
     slots: Vec<Block>,
     groups: Vec<BindGroup>,
     readback: Block,
+    /// The number of a step that found a value that it cannot go on with, plus 1.
+    faults: Block,
     // Bound in `groups`.
     _uniforms: Block,
 }
@@ -39,8 +41,8 @@ pub(crate) struct Shared<'a> {
 
 const SLOT: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST).union(BufferUsages::COPY_SRC);
 
-/// How long a wait lasts before it is looked whether the call still matters.
-const GLANCE: Duration = Duration::from_millis(10);
+/// How long to wait for another thread before looking again.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Submissions of one run that are under way at once.
 const IN_FLIGHT: usize = 2;
@@ -56,10 +58,14 @@ impl Arena {
             .iter()
             .map(|&bytes| allocate("its intermediate tensors", bytes, SLOT))
             .collect::<Result<_>>()?;
+        let faults = allocate("its faults", FAULT_BYTES, SLOT)?;
         let uniform_usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let uniforms = allocate("its parameters", schedule.uniforms.len() as u64, uniform_usage)?;
         let readback_usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let readback = allocate("its outputs", readback_bytes(shared.program, schedule), readback_usage)?;
+        let readback = allocate("its outputs", schedule.fault_place() + FAULT_BYTES, readback_usage)?;
+        for (slot, bytes) in schedule.derived.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            gpu.queue.write_buffer(&slots[*slot].buffer, 0, bytes);
+        }
         if !schedule.uniforms.is_empty() {
             gpu.queue.write_buffer(&uniforms.buffer, 0, &schedule.uniforms);
         }
@@ -72,6 +78,7 @@ impl Arena {
             };
             let holders = std::iter::once(&launch.writes).chain(&launch.reads);
             let buffers = holders.map(|holder| shared.buffer(&slots, *holder).as_entire_binding());
+            let buffers = buffers.chain(launch.has_faults.then(|| faults.buffer.as_entire_binding()));
             let resources = std::iter::once(wgpu::BindingResource::Buffer(range)).chain(buffers);
             let entries: Vec<BindGroupEntry<'_>> = resources
                 .enumerate()
@@ -84,7 +91,7 @@ impl Arena {
             })
         });
         let groups = gpu.guarded("bindings", 0, || groups.collect())?;
-        Ok(Self { slots, groups, readback, _uniforms: uniforms })
+        Ok(Self { slots, groups, readback, faults, _uniforms: uniforms })
     }
 }
 
@@ -122,13 +129,16 @@ impl<'a> Shared<'a> {
                 self.gpu.queue.write_buffer(self.buffer(&arena.slots, *holder), 0, &bytes);
             }
         }
+        if schedule.has_faults() {
+            self.gpu.queue.write_buffer(&arena.faults.buffer, 0, &[0; FAULT_BYTES as usize]);
+        }
         let last = self.submit(schedule, arena, context, started)?;
         let (done, mapped) = mpsc::channel();
         arena.readback.buffer.map_async(wgpu::MapMode::Read, .., move |result| {
             // Nobody listens any more once the call was given up.
             let _ = done.send(result.map_err(|error| error.to_string()));
         });
-        self.wait(&last, context, started)?;
+        self.wait(&last)?;
         self.receive(&mapped, context, started)?;
         let outputs = self.read(schedule, arena);
         arena.readback.buffer.unmap();
@@ -146,9 +156,9 @@ impl<'a> Shared<'a> {
         let mut submitted: Vec<SubmissionIndex> = Vec::new();
         let mut next = 0;
         loop {
-            context.check(started).map_err(given_up)?;
             if let Some(early) = submitted.len().checked_sub(IN_FLIGHT) {
-                self.wait(&submitted[early], context, started)?;
+                self.wait(&submitted[early])?;
+                context.check(started).map_err(given_up)?;
             }
             let end = next + portion(schedule, next, self.gpu.submission);
             let is_last = end == schedule.launches.len();
@@ -190,27 +200,31 @@ impl<'a> Shared<'a> {
     }
 
     fn copy_outputs(&self, encoder: &mut CommandEncoder, schedule: &Schedule, arena: &Arena) {
-        for (output, (bytes, place)) in schedule.outputs.iter().zip(readback_places(self.program, schedule)) {
-            if bytes > 0 {
-                let from = self.buffer(&arena.slots, output.holder);
-                encoder.copy_buffer_to_buffer(from, output.offset, &arena.readback.buffer, place, bytes);
-            }
+        for output in schedule.outputs.iter().filter(|output| output.bytes > 0) {
+            let holder = self.buffer(&arena.slots, output.holder);
+            let readback = &arena.readback.buffer;
+            encoder.copy_buffer_to_buffer(holder, output.offset, readback, output.place, output.bytes);
+        }
+        if schedule.has_faults() {
+            let place = schedule.fault_place();
+            encoder.copy_buffer_to_buffer(
+                &arena.faults.buffer,
+                0,
+                &arena.readback.buffer,
+                place,
+                FAULT_BYTES,
+            );
         }
     }
 
-    /// Waits until a submission is done.
-    fn wait(&self, submission: &SubmissionIndex, context: &RunContext, started: Instant) -> Result<()> {
-        loop {
-            let wait = PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(GLANCE) };
-            match self.gpu.device.poll(wait) {
-                Ok(_) => return self.gpu.check(),
-                Err(wgpu::PollError::Timeout) => context.check(started).map_err(given_up)?,
-                Err(error) => {
-                    self.gpu.check()?;
-                    return Err(Error::Failed(error.to_string()));
-                }
-            }
-        }
+    /// Waits until a submission is done, which takes the time of a portion at
+    /// most. Not in shorter turns: the library panics where a wait that ran out
+    /// of time meets another thread's.
+    fn wait(&self, submission: &SubmissionIndex) -> Result<()> {
+        let wait = PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
+        let waited = self.gpu.device.poll(wait);
+        self.gpu.check()?;
+        waited.map(drop).map_err(|error| Error::Failed(error.to_string()))
     }
 
     /// Waits until the outputs can be read. Another thread may be the one that
@@ -242,13 +256,25 @@ impl<'a> Shared<'a> {
         }
     }
 
+    fn check_fault(&self, bytes: &[u8]) -> Result<()> {
+        let number = bytes.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+        let Some(of) = (number as usize).checked_sub(1).and_then(|step| self.program.steps.get(step)) else {
+            return Ok(());
+        };
+        let node = of.nodes.first().map_or("", String::as_str);
+        Err(Error::Failed(format!("node `{node}`: {}", of.step.fault())))
+    }
+
     fn read(&self, schedule: &Schedule, arena: &Arena) -> Result<Vec<Tensor>> {
         let range = arena.readback.buffer.get_mapped_range(..);
         let mapped = range.map_err(|error| Error::Failed(format!("the outputs cannot be read: {error}")))?;
-        let places = readback_places(self.program, schedule);
-        let outputs = schedule.outputs.iter().zip(&self.program.outputs).zip(places);
-        let tensors = outputs.map(|((output, view), (bytes, place))| {
-            let bytes = &mapped[place as usize..(place + bytes) as usize];
+        if schedule.has_faults() {
+            let place = schedule.fault_place() as usize;
+            self.check_fault(&mapped[place..])?;
+        }
+        let outputs = schedule.outputs.iter().zip(&self.program.outputs);
+        let tensors = outputs.map(|(output, view)| {
+            let bytes = &mapped[output.place as usize..(output.place + output.bytes) as usize];
             let data = from_device(view.dtype, bytes, output.elements as usize);
             let tensor = Tensor::new(view.dtype.outside(), output.shape.clone(), data);
             tensor.map_err(|error| Error::Failed(error.to_string()))
@@ -267,25 +293,6 @@ fn portion(schedule: &Schedule, first: usize, budget: u64) -> usize {
         spent > budget
     });
     over.map_or(rest.len(), |over| over.max(1))
-}
-
-/// Bytes of each output, and where they begin in the memory that is read back.
-fn readback_places(program: &Program, schedule: &Schedule) -> Vec<(u64, u64)> {
-    let mut end = 0;
-    let outputs = schedule.outputs.iter().zip(&program.outputs);
-    outputs
-        .map(|(output, view)| {
-            let bytes = (output.elements * view.dtype.size()).next_multiple_of(4);
-            let place = end;
-            // Both ends of a copy are aligned.
-            end = (end + bytes).next_multiple_of(8);
-            (bytes, place)
-        })
-        .collect()
-}
-
-fn readback_bytes(program: &Program, schedule: &Schedule) -> u64 {
-    readback_places(program, schedule).last().map_or(0, |(bytes, place)| bytes + place)
 }
 
 /// Why a call does not go on.

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod alloc;
+mod derived;
 mod device;
 mod dtype;
 mod error;

@@ -70,7 +70,7 @@ impl Gpu {
         let label = Some(shader.name);
         let source = ShaderSource::Wgsl(shader.text.as_ref().into());
         let module = self.device.create_shader_module(ShaderModuleDescriptor { label, source });
-        let layout = self.layout(shader.reads);
+        let layout = self.layout(shader.reads, shader.has_faults);
         let pipeline_layout = self.device.create_pipeline_layout(&PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -91,13 +91,13 @@ impl Gpu {
         Pipeline { raw, layout }
     }
 
-    /// Parameters, the output, then `reads` inputs.
-    fn layout(&self, reads: usize) -> BindGroupLayout {
+    /// Parameters, the output, `reads` inputs, and the place for faults.
+    fn layout(&self, reads: usize, has_faults: bool) -> BindGroupLayout {
         let kind = |index: usize| match index {
             0 => BufferBindingType::Uniform,
-            index => BufferBindingType::Storage { read_only: index > 1 },
+            index => BufferBindingType::Storage { read_only: (2..reads + 2).contains(&index) },
         };
-        let entries: Vec<BindGroupLayoutEntry> = (0..reads + 2)
+        let entries: Vec<BindGroupLayoutEntry> = (0..reads + 2 + usize::from(has_faults))
             .map(|index| BindGroupLayoutEntry {
                 binding: index as u32,
                 visibility: ShaderStages::COMPUTE,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tract_core::internal::{SymbolScope, TDim, Tensor};
 
+use crate::derived::Derived;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::schedule::Sizes;
@@ -28,6 +29,8 @@ pub(crate) struct Buffer {
 pub(crate) enum Origin {
     Input,
     Constant(Arc<Tensor>),
+    /// Follows from the sizes of the inputs.
+    Derived(Arc<Derived>),
     Step,
 }
 
@@ -82,6 +85,11 @@ pub(crate) trait Step: Send + Sync {
     /// the place of the one that it writes.
     fn set_tail(&mut self, tail: Tail, writes: Root) {
         let _ = (tail, writes);
+    }
+
+    /// What a fault of its shaders means.
+    fn fault(&self) -> &'static str {
+        "it found a value that it cannot go on with"
     }
 
     /// Whether it computes single elements only, so that it may itself become

@@ -6,6 +6,7 @@ mod slots;
 use tract_core::internal::{SymbolValues, TDim};
 
 use crate::error::{Error, Result};
+use crate::io::to_device;
 use crate::program::{Cost, Launch, Origin, Place, Program, Root};
 use crate::view::{View, volume};
 use slots::{Interval, assign};
@@ -25,6 +26,8 @@ pub(crate) struct Schedule {
     /// Where each input is written to.
     pub inputs: Vec<Holder>,
     pub outputs: Vec<Output>,
+    /// What is written once and never again: the slot and its bytes.
+    pub derived: Vec<(usize, Vec<u8>)>,
     /// The parameters of all launches, one after the other.
     pub uniforms: Vec<u8>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Planned {
     pub uniform: std::ops::Range<u64>,
     pub writes: Holder,
     pub reads: Vec<Holder>,
+    /// Whether it also takes the place for faults.
+    pub has_faults: bool,
     pub workgroups: [u32; 3],
     pub cost: Cost,
 }
@@ -53,7 +58,15 @@ pub(crate) struct Output {
     pub offset: u64,
     pub shape: Vec<usize>,
     pub elements: u64,
+    /// Bytes that are read back, whole words of them.
+    pub bytes: u64,
+    /// Where they lie in what is read back.
+    pub place: u64,
 }
+
+/// Bytes of the place where steps tell faults, which is read back behind the
+/// outputs.
+pub(crate) const FAULT_BYTES: u64 = 8;
 
 /// What a device can address.
 #[derive(Debug, Clone)]
@@ -69,6 +82,10 @@ pub(crate) struct Bounds {
 impl Sizes {
     pub(crate) fn new(values: SymbolValues) -> Self {
         Self { values }
+    }
+
+    pub(crate) fn values(&self) -> &SymbolValues {
+        &self.values
     }
 
     /// # Errors
@@ -126,7 +143,7 @@ impl Schedule {
         let mut uniforms = Vec::new();
         let mut planned = Vec::new();
         for (step, launches) in launches.into_iter().enumerate() {
-            for launch in launches {
+            for mut launch in launches {
                 if launch.workgroups.contains(&0) {
                     continue;
                 }
@@ -135,6 +152,11 @@ impl Schedule {
                     Place::Root(root) => holder(*root),
                     Place::Scratch { number, .. } => Holder::Slot(slot_of[lives.scratch(step, *number)]),
                 };
+                let has_faults = program.steps[step].variants[launch.variant].shader.has_faults;
+                if has_faults {
+                    // 0 means that there was none.
+                    launch.params[0] = step as u32 + 1;
+                }
                 let start = uniforms.len() as u64;
                 uniforms.extend(launch.params.iter().flat_map(|word| word.to_le_bytes()));
                 let end = uniforms.len() as u64;
@@ -145,25 +167,41 @@ impl Schedule {
                     uniform: start..end,
                     writes: place(&launch.writes),
                     reads: launch.reads.iter().map(place).collect(),
+                    has_faults,
                     workgroups: launch.workgroups,
                     cost: launch.cost,
                 });
             }
         }
-        let outputs = program.outputs.iter().map(|view| output(view, holder(view.root), sizes));
+        let mut outputs: Vec<Output> = Vec::with_capacity(program.outputs.len());
+        for view in &program.outputs {
+            let place = outputs.last().map_or(0, |last| (last.place + last.bytes).next_multiple_of(8));
+            outputs.push(output(view, holder(view.root), place, sizes)?);
+        }
         Ok(Self {
             shapes,
             launches: planned,
             slots,
             inputs: program.inputs.iter().map(|&root| holder(root)).collect(),
-            outputs: outputs.collect::<Result<_>>()?,
+            outputs,
+            derived: derived(program, sizes, &lives, &slot_of)?,
             uniforms,
         })
     }
 
+    /// Whether any launch may tell a fault.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.launches.iter().any(|launch| launch.has_faults)
+    }
+
+    /// Where what is read back has the place for faults: behind the outputs.
+    pub(crate) fn fault_place(&self) -> u64 {
+        self.outputs.last().map_or(0, |last| (last.place + last.bytes).next_multiple_of(8))
+    }
+
     /// Bytes of all memory that a run takes on the device.
     pub(crate) fn bytes(&self) -> u64 {
-        self.slots.iter().sum::<u64>() + self.uniforms.len() as u64
+        self.slots.iter().sum::<u64>() + self.uniforms.len() as u64 + self.fault_place() + 2 * FAULT_BYTES
     }
 }
 
@@ -179,10 +217,29 @@ fn check_assumed(program: &Program, sizes: &Sizes) -> Result<()> {
     Ok(())
 }
 
-fn output(view: &View, holder: Holder, sizes: &Sizes) -> Result<Output> {
+fn output(view: &View, holder: Holder, place: u64, sizes: &Sizes) -> Result<Output> {
     let shape = view.shape().iter().map(|size| Ok(sizes.size(size)? as usize)).collect::<Result<_>>()?;
     let offset = u64::from(sizes.size(&view.offset)?) * view.dtype.size();
-    Ok(Output { holder, offset, shape, elements: u64::from(sizes.volume(view)?) })
+    let elements = u64::from(sizes.volume(view)?);
+    let bytes = (elements * view.dtype.size()).next_multiple_of(4);
+    Ok(Output { holder, offset, shape, elements, bytes, place })
+}
+
+/// The values that follow from sizes, each with a slot of its own.
+fn derived(
+    program: &Program,
+    sizes: &Sizes,
+    lives: &Lives,
+    slot_of: &[usize],
+) -> Result<Vec<(usize, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for (index, buffer) in program.buffers.iter().enumerate() {
+        if let (Origin::Derived(derived), Some(interval)) = (&buffer.origin, lives.interval_of[index]) {
+            let tensor = derived.tensor(buffer.dtype, sizes)?;
+            all.push((slot_of[interval], to_device(buffer.dtype, tensor.as_bytes()).into_owned()));
+        }
+    }
+    Ok(all)
 }
 
 /// The bytes of every buffer, those of constants among them.
@@ -238,6 +295,12 @@ impl Lives {
         for &root in &program.inputs {
             lives.begin(root, bytes, 0);
         }
+        for (index, buffer) in program.buffers.iter().enumerate() {
+            if matches!(buffer.origin, Origin::Derived(_)) {
+                lives.begin(Root(index), bytes, 0);
+                lives.extend(Root(index), end);
+            }
+        }
         for (index, step) in program.steps.iter().enumerate() {
             let now = index + 1;
             lives.begin(step.step.writes(), bytes, now);
@@ -271,7 +334,8 @@ impl Lives {
 
     fn extend(&mut self, root: Root, now: usize) {
         if let Some(interval) = self.interval_of[root.0] {
-            self.intervals[interval].last = now;
+            let last = &mut self.intervals[interval].last;
+            *last = now.max(*last);
         }
     }
 

@@ -30,6 +30,9 @@ pub(crate) struct Spec<'a> {
     pub out: &'static str,
     /// Words of `params.tail` that the declarations read, which come first.
     pub words: Vec<Word>,
+    /// Whether it may find values that it cannot go on with. Its first parameter
+    /// is then the number that it leaves in `faults`.
+    pub has_faults: bool,
 }
 
 /// The text of a shader, ready to be compiled.
@@ -39,6 +42,8 @@ pub(crate) struct Shader {
     pub text: Arc<str>,
     /// Buffers that it reads; it writes one.
     pub reads: usize,
+    /// Whether it also has a place to tell faults.
+    pub has_faults: bool,
 }
 
 /// A shader, and what its `params.tail` holds.
@@ -54,7 +59,23 @@ pub(crate) const MOST_READS: usize = 7;
 
 const FUNCTIONS: &str = include_str!("kernels/functions.wgsl");
 
-impl Spec<'_> {
+impl<'a> Spec<'a> {
+    /// A kernel that reads nothing and declares nothing, with `found` as what it
+    /// hands to the tail, or as the output where there is none.
+    pub(crate) fn new(kernel: &'static Kernel, found: &'static str, tail: Option<&'a Tail>) -> Self {
+        let out = tail.map_or(found, |tail| tail.dtype(tail.last()).stored());
+        Self {
+            kernel,
+            inputs: &[],
+            found,
+            declarations: Vec::new(),
+            tail,
+            out,
+            words: Vec::new(),
+            has_faults: false,
+        }
+    }
+
     pub(crate) fn render(&self) -> Variant {
         let (tail, mut words, needs_functions) = match self.tail {
             Some(tail) => {
@@ -86,6 +107,12 @@ impl Spec<'_> {
             let _ =
                 writeln!(text, "@group(0) @binding({binding}) var<storage, read> {name}: array<{element}>;");
         }
+        let reads = self.inputs.len() + tail_inputs.len();
+        if self.has_faults {
+            let binding = reads + 2;
+            let _ =
+                writeln!(text, "@group(0) @binding({binding}) var<storage, read_write> faults: atomic<u32>;");
+        }
         let _ = writeln!(text, "alias Found = {};", self.found);
         for declaration in &self.declarations {
             let _ = writeln!(text, "{declaration}");
@@ -95,7 +122,7 @@ impl Spec<'_> {
         }
         text.push_str(&tail);
         text.push_str(self.kernel.body);
-        let reads = self.inputs.len() + tail_inputs.len();
-        Variant { shader: Shader { name: self.kernel.name, text: text.into(), reads }, words }
+        let shader = Shader { name: self.kernel.name, text: text.into(), reads, has_faults: self.has_faults };
+        Variant { shader, words }
     }
 }

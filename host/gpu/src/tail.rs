@@ -193,6 +193,11 @@ impl Tail {
     }
 }
 
+/// What a shader calls a word of `params.tail`.
+pub(crate) fn word_name(index: usize) -> String {
+    format!("params.tail[{}].{}", index / 4, ["x", "y", "z", "w"][index % 4])
+}
+
 /// A function `NAME(i)` that gives the place in `view` of the element with
 /// index `i`, and the words that it reads from `params.tail`, where `before`
 /// words come first.
@@ -219,7 +224,7 @@ impl Writer {
             self.words.push(word);
             self.words.len() - 1
         });
-        format!("params.tail[{}].{}", index / 4, ["x", "y", "z", "w"][index % 4])
+        word_name(index)
     }
 
     fn scalar(&mut self, dtype: Dtype, [low, high]: [u32; 2]) -> String {

@@ -45,6 +45,26 @@ fn asinh_of(x: f32) -> f32 {
     return select(result, -result, x < 0.0);
 }
 
+// Its series, for at most a half.
+fn asin_near_zero(x: f32) -> f32 {
+    let s = x * x;
+    let rest = 0.030381944 + s * (0.022372159 + s * (0.017352764 + s * (0.013964844 + s * 0.011551800)));
+    return x + x * s * (0.16666667 + s * (0.075 + s * (0.044642857 + s * rest)));
+}
+
+fn asin_of(x: f32) -> f32 {
+    let a = abs(x);
+    let far = 1.5707963267948966 - 2.0 * asin_near_zero(sqrt((1.0 - a) * 0.5));
+    let result = select(asin_near_zero(a), far, a > 0.5);
+    return select(result, -result, x < 0.0);
+}
+
+fn acos_of(x: f32) -> f32 {
+    let far = 2.0 * asin_near_zero(sqrt((1.0 - abs(x)) * 0.5));
+    let near_end = select(far, 3.141592653589793 - far, x < 0.0);
+    return select(1.5707963267948966 - asin_near_zero(x), near_end, abs(x) > 0.5);
+}
+
 fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(-x));
 }

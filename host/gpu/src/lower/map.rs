@@ -1,7 +1,7 @@
 //! Functions of single elements. A node's functions join the step that computes
 //! its argument where nobody else reads that, and else make a step of their own.
 
-mod functions;
+pub(super) mod functions;
 
 use tract_core::internal::{OutletId, TypedNode};
 
@@ -49,15 +49,7 @@ impl Map {
 
     fn variant(&self) -> Variant {
         let (place, words) = render_place("place", &self.to, Vec::new());
-        let spec = Spec {
-            kernel: &MAP,
-            inputs: &[],
-            found: "u32",
-            declarations: vec![place],
-            tail: Some(&self.tail),
-            out: self.to.dtype.stored(),
-            words,
-        };
+        let spec = Spec { declarations: vec![place], words, ..Spec::new(&MAP, "u32", Some(&self.tail)) };
         spec.render()
     }
 }

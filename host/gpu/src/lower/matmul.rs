@@ -3,11 +3,12 @@
 use tract_core::internal::{DatumType, TDim, TypedNode};
 use tract_core::ops::einsum::prefix_matmul::PrefixMatMul;
 
-use super::launch::{THREADS, launch, params, spread};
+use super::launch::{launch, params, spread};
+use super::tiles::{Extent, Tiled, partial_tail, split_sum};
 use super::{Lowered, Lowering};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::program::{Cost, Launch, Place, Root, Step};
+use crate::program::{Cost, Launch, Root, Step};
 use crate::schedule::Sizes;
 use crate::shader::{Kernel, Spec, Variant};
 use crate::tail::Tail;
@@ -31,25 +32,8 @@ static GEMV: Kernel = Kernel {
     ],
 };
 
-static SPLIT_SUM: Kernel = Kernel {
-    name: "split_sum",
-    body: include_str!("../kernels/split_sum.wgsl"),
-    params: &["count", "splits"],
-};
-
-/// Rows and columns of the output that one workgroup computes.
-const TILE: u32 = 64;
-/// Steps along the inner axis that a workgroup takes at once.
-const DEPTH: u32 = 16;
 /// A matrix of at most so many rows is taken whole by every workgroup.
 const FEW: u32 = 4;
-/// Fewer tiles than this leave a device idle: the inner axis is shared out.
-const ENOUGH_TILES: u32 = 96;
-/// The least steps along the inner axis that are worth a workgroup.
-const LEAST_SHARE: u32 = 256;
-const MOST_SPLITS: u32 = 32;
-/// Every loop stays below 65,535 rounds.
-const LONGEST: u32 = DEPTH * 65_000;
 /// Axes over which products are repeated, at most.
 const BATCH_AXES: usize = 3;
 
@@ -154,49 +138,15 @@ enum Way {
     FewColumns,
 }
 
-/// Sizes of a product.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    m: u32,
-    n: u32,
-    k: u32,
-    batches: u32,
-}
-
-impl Extent {
-    fn way(self) -> Way {
-        if self.m <= FEW {
-            Way::FewRows
-        } else if self.n <= FEW {
-            Way::FewColumns
-        } else if self.splits() > 1 {
-            Way::Split
-        } else {
-            Way::Tiled
-        }
-    }
-
-    fn tiles(self) -> u32 {
-        self.m.div_ceil(TILE).saturating_mul(self.n.div_ceil(TILE)).saturating_mul(self.batches)
-    }
-
-    /// Among how many workgroups the inner axis is shared out.
-    fn splits(self) -> u32 {
-        let wanted = ENOUGH_TILES.div_ceil(self.tiles().max(1));
-        let useful = (self.k / LEAST_SHARE).max(1);
-        wanted.min(useful).clamp(1, MOST_SPLITS)
-    }
-
-    fn share(self) -> u32 {
-        self.k.div_ceil(self.splits()).next_multiple_of(DEPTH)
-    }
-
-    fn elements(self) -> u64 {
-        u64::from(self.m) * u64::from(self.n) * u64::from(self.batches)
-    }
-
-    fn flops(self) -> u64 {
-        2 * self.elements() * u64::from(self.k)
+fn way(extent: Extent) -> Way {
+    if extent.m <= FEW {
+        Way::FewRows
+    } else if extent.n <= FEW {
+        Way::FewColumns
+    } else if extent.splits() > 1 {
+        Way::Split
+    } else {
+        Way::Tiled
     }
 }
 
@@ -219,7 +169,7 @@ impl MatMul {
             value.ok_or_else(|| Error::Failed(String::new()))
         };
         match self.extent(known) {
-            Ok(extent) => vec![extent.way()],
+            Ok(extent) => vec![way(extent)],
             Err(_) => vec![Way::Tiled, Way::Split, Way::FewRows, Way::FewColumns],
         }
     }
@@ -229,8 +179,7 @@ impl MatMul {
         match way {
             Way::Tiled => vec![self.gemm(&self.tail, false)],
             Way::Split => {
-                let partial = if self.found == "i32" { Dtype::I32 } else { Dtype::F32 };
-                vec![self.gemm(&Tail::of_kernel(partial), true), self.split_sum(partial)]
+                vec![self.gemm(&partial_tail(self.found), true), split_sum(self.found, &self.tail)]
             }
             Way::FewRows => vec![self.gemv(&self.b, &self.a)],
             Way::FewColumns => vec![self.gemv(&transposed(&self.a), &transposed(&self.b))],
@@ -240,17 +189,13 @@ impl MatMul {
     fn gemm(&self, tail: &Tail, partial: bool) -> Variant {
         let rank = self.a.rank();
         let spec = Spec {
-            kernel: &GEMM,
             inputs: &[("a", self.a.dtype), ("b", self.b.dtype)],
-            found: self.found,
             declarations: vec![
                 format!("const A_ALONG_K = {};", is_one(&self.a.axes[rank - 1].stride)),
                 format!("const B_ALONG_N = {};", !is_one(&self.b.axes[rank - 2].stride)),
                 format!("const PARTIAL = {partial};"),
             ],
-            tail: Some(tail),
-            out: tail.dtype(tail.last()).stored(),
-            words: Vec::new(),
+            ..Spec::new(&GEMM, self.found, Some(tail))
         };
         spec.render()
     }
@@ -259,29 +204,12 @@ impl MatMul {
     fn gemv(&self, large: &View, small: &View) -> Variant {
         let along_n = !is_one(&large.axes[large.rank() - 2].stride);
         let spec = Spec {
-            kernel: &GEMV,
             inputs: &[("a", small.dtype), ("b", large.dtype)],
-            found: self.found,
             declarations: vec![
                 format!("const B_ALONG_N = {along_n};"),
                 format!("const LANES_N = {}u;", if along_n { 32 } else { 4 }),
             ],
-            tail: Some(&self.tail),
-            out: self.tail.dtype(self.tail.last()).stored(),
-            words: Vec::new(),
-        };
-        spec.render()
-    }
-
-    fn split_sum(&self, partial: Dtype) -> Variant {
-        let spec = Spec {
-            kernel: &SPLIT_SUM,
-            inputs: &[("partial", partial)],
-            found: self.found,
-            declarations: Vec::new(),
-            tail: Some(&self.tail),
-            out: self.tail.dtype(self.tail.last()).stored(),
-            words: Vec::new(),
+            ..Spec::new(&GEMV, self.found, Some(&self.tail))
         };
         spec.render()
     }
@@ -316,38 +244,16 @@ impl MatMul {
 
     fn tiled(&self, way: Way, first: usize, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
         let extent = self.extent(|size| sizes.size(size))?;
-        let (splits, share) = match way {
-            Way::Split => (extent.splits(), extent.share()),
-            _ => (1, extent.k.next_multiple_of(DEPTH)),
+        let tiled = Tiled {
+            extent,
+            splits: if way == Way::Split { extent.splits() } else { 1 },
+            params: self.addresses(extent, sizes, false)?,
+            operands: vec![self.a.root, self.b.root],
+            tail: &self.tail,
+            out: self.out,
+            bytes: self.bytes(extent),
         };
-        if share > LONGEST {
-            return Err(Error::TooLarge {
-                what: "the inner axis of a product of matrices".to_owned(),
-                size: u64::from(extent.k),
-                limit: u64::from(LONGEST),
-            });
-        }
-        let mut kernel = self.addresses(extent, sizes, false)?;
-        kernel.extend([splits, share]);
-        let workgroups = spread(extent.tiles().saturating_mul(splits));
-        let cost = Cost { flops: extent.flops(), bytes: self.bytes(extent) };
-        let kernel_params = params(&kernel, &variants[first], sizes)?;
-        if way != Way::Split {
-            return Ok(vec![launch(first, kernel_params, self.out, self.reads(), workgroups, cost)]);
-        }
-        let count = u32::try_from(extent.elements()).unwrap_or(u32::MAX);
-        let partial = Place::Scratch { number: 0, bytes: extent.elements() * u64::from(splits) * 4 };
-        let matrices = [self.a.root, self.b.root];
-        let mut products = launch(first, kernel_params, self.out, matrices, workgroups, cost);
-        products.writes = partial;
-        let sum_params = params(&[count, splits], &variants[first + 1], sizes)?;
-        let bytes = u64::from(count) * 4 * u64::from(splits + 1);
-        let sum_cost = Cost { flops: u64::from(count) * u64::from(splits), bytes };
-        let tail = self.tail.inputs().iter().map(|view| view.root);
-        let mut sum =
-            launch(first + 1, sum_params, self.out, tail, spread(count.div_ceil(THREADS)), sum_cost);
-        sum.reads.insert(0, partial);
-        Ok(vec![products, sum])
+        tiled.launches(first, variants, sizes)
     }
 
     fn few(&self, way: Way, first: usize, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
@@ -395,7 +301,7 @@ impl Step for MatMul {
     }
 
     fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let way = self.extent(|size| sizes.size(size))?.way();
+        let way = way(self.extent(|size| sizes.size(size))?);
         let before = self.ways().into_iter().take_while(|known| *known != way);
         let first = before.map(|way| if way == Way::Split { 2 } else { 1 }).sum();
         match way {
@@ -428,20 +334,11 @@ mod tests {
 
     #[test]
     fn the_way_follows_the_sizes() {
-        let way = |m, n, k| Extent { m, n, k, batches: 1 }.way();
+        let way = |m, n, k| way(Extent { m, n, k, batches: 1 });
         assert_eq!(way(1, 1000, 1280), Way::FewRows);
         assert_eq!(way(1000, 3, 1280), Way::FewColumns);
         assert_eq!(way(64, 64, 4096), Way::Split);
         assert_eq!(way(64, 64, 100), Way::Tiled);
         assert_eq!(way(4096, 4096, 4096), Way::Tiled);
-    }
-
-    #[test]
-    fn shares_cover_the_inner_axis_and_none_is_empty() {
-        for k in [512u32, 1000, 1025, 4096, 100_000, 1_000_000] {
-            let extent = Extent { m: 64, n: 64, k, batches: 1 };
-            let (splits, share) = (extent.splits(), extent.share());
-            assert!(splits * share >= k && (splits - 1) * share < k, "{k}: {splits} of {share}");
-        }
     }
 }

@@ -4,9 +4,17 @@
 //! What an operator cannot do here is refused with a reason, and all refusals
 //! of a model are told together.
 
+mod concat;
+mod conv;
+mod gather;
 mod launch;
 mod map;
 mod matmul;
+mod pad;
+mod pool;
+mod rows;
+mod spatial;
+mod tiles;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +24,7 @@ use tract_core::internal::{OutletId, Symbol, TDim, Tensor, TractError, TypedMode
 use tract_core::ops::konst::Const;
 use tract_core::ops::source::TypedSource;
 
+use crate::derived::{Derived, Given};
 use crate::dtype::{Dtype, Need};
 use crate::error::{Error, Refusal, Result};
 use crate::program::{Buffer, Origin, Program, Root, Step, StepOf};
@@ -33,7 +42,17 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 3] = [views::lower, map::lower, matmul::lower];
+const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
+    views::lower,
+    map::lower,
+    matmul::lower,
+    conv::lower,
+    pool::lower,
+    rows::lower,
+    concat::lower,
+    gather::lower,
+    pad::lower,
+];
 
 /// Lowers a typed model for a device.
 ///
@@ -77,6 +96,7 @@ struct Lowering<'m> {
     /// The tensors of the model that lie in each buffer.
     tensors: HashMap<Root, Vec<OutletId>>,
     constants: Vec<(Arc<Tensor>, Root)>,
+    derived: Vec<(Arc<Derived>, Root)>,
     assumed: Vec<(TDim, TDim)>,
 }
 
@@ -85,6 +105,8 @@ struct Lowering<'m> {
 enum Wire {
     View(View),
     Constant(Arc<Tensor>),
+    /// Follows from the sizes of the inputs.
+    Derived(Arc<Derived>),
 }
 
 impl<'m> Lowering<'m> {
@@ -99,6 +121,7 @@ impl<'m> Lowering<'m> {
             producers: HashMap::new(),
             tensors: HashMap::new(),
             constants: Vec::new(),
+            derived: Vec::new(),
             assumed: Vec::new(),
         }
     }
@@ -107,7 +130,10 @@ impl<'m> Lowering<'m> {
     /// its own node was refused.
     fn node(&mut self, node: &TypedNode) -> Result<(), String> {
         if let Some(constant) = node.op_as::<Const>() {
-            self.wires.insert(node.id.into(), Wire::Constant(Arc::clone(constant.val())));
+            let value = Arc::clone(constant.val());
+            let is_size = value.datum_type().is_tdim();
+            let wire = if is_size { derive(node, Vec::new(), 0) } else { Wire::Constant(value) };
+            self.wires.insert(node.id.into(), wire);
             return Ok(());
         }
         if node.op_is::<TypedSource>() {
@@ -115,6 +141,13 @@ impl<'m> Lowering<'m> {
         }
         if node.inputs.iter().any(|input| !self.wires.contains_key(input)) {
             return Err(String::new());
+        }
+        if let Some(inputs) = self.follows_from_sizes(node) {
+            for slot in 0..node.outputs.len() {
+                let wire = derive(node, inputs.clone(), slot);
+                self.wires.insert(OutletId::new(node.id, slot), wire);
+            }
+            return Ok(());
         }
         let lowered = FAMILIES.iter().find_map(|family| family(self, node));
         let views = lowered.unwrap_or_else(|| Err("the GPU has no kernel for it".to_owned()))?;
@@ -124,6 +157,23 @@ impl<'m> Lowering<'m> {
             self.wires.insert(outlet, Wire::View(view));
         }
         Ok(())
+    }
+
+    /// What a node takes, where that follows from the sizes of the inputs alone.
+    fn follows_from_sizes(&self, node: &TypedNode) -> Option<Vec<Given>> {
+        let inputs: Option<Vec<Given>> = node
+            .inputs
+            .iter()
+            .map(|input| match self.wires.get(input)? {
+                Wire::Constant(tensor) => Some(Given::Known(Arc::clone(tensor))),
+                Wire::Derived(derived) => Some(Given::Derived(Arc::clone(derived))),
+                Wire::View(_) => None,
+            })
+            .collect();
+        let gives_sizes = node.outputs.iter().any(|output| output.fact.datum_type.is_tdim());
+        let inputs = inputs?;
+        let any = gives_sizes || inputs.iter().any(|input| matches!(input, Given::Derived(_)));
+        any.then_some(inputs)
     }
 
     fn source(&mut self, node: &TypedNode) -> Result<(), String> {
@@ -161,6 +211,17 @@ impl<'m> Lowering<'m> {
                 let tensor = Arc::clone(tensor);
                 self.constant(tensor)
             }
+            Some(Wire::Derived(derived)) => {
+                let derived = Arc::clone(derived);
+                let (dtype, shape) = self.fact(outlet)?;
+                let known = self.derived.iter().find(|(known, _)| Arc::ptr_eq(known, &derived));
+                let root = known.map(|&(_, root)| root).unwrap_or_else(|| {
+                    let root = self.buffer(dtype, &shape, Origin::Derived(Arc::clone(&derived)));
+                    self.derived.push((derived, root));
+                    root
+                });
+                Ok(View::whole(root, dtype, &shape))
+            }
             None => Err(String::new()),
         }
     }
@@ -169,7 +230,7 @@ impl<'m> Lowering<'m> {
     fn known(&self, outlet: OutletId) -> Option<&Arc<Tensor>> {
         match self.wires.get(&outlet)? {
             Wire::Constant(tensor) => Some(tensor),
-            Wire::View(_) => None,
+            Wire::View(_) | Wire::Derived(_) => None,
         }
     }
 
@@ -291,4 +352,10 @@ impl<'m> Lowering<'m> {
             _symbols: self.model.symbols.clone(),
         })
     }
+}
+
+/// A value that follows from the sizes of the inputs.
+fn derive(node: &TypedNode, inputs: Vec<Given>, slot: usize) -> Wire {
+    let shape = node.outputs[slot].fact.shape.iter().cloned().collect();
+    Wire::Derived(Arc::new(Derived { op: node.op.clone(), inputs, slot, shape }))
 }

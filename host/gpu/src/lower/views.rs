@@ -11,8 +11,8 @@ use crate::view::View;
 pub(super) fn lower(lowering: &mut Lowering<'_>, node: &TypedNode) -> Lowered {
     let changed = if node.op_is::<Identity>() {
         lowering.view(node.inputs[0])
-    } else if let Some(change) = node.op_as::<AxisOp>() {
-        axes(lowering, node, change)
+    } else if let Some(op) = node.op_as::<AxisOp>() {
+        lowering.view(node.inputs[0]).and_then(|view| change(lowering, view, op, &node.name))
     } else if let Some(slice) = node.op_as::<Slice>() {
         lowering.view(node.inputs[0]).map(|mut view| {
             let size = (slice.end.clone() - &slice.start).simplify();
@@ -30,8 +30,13 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, node: &TypedNode) -> Lowered {
     Some(changed.map(|view| vec![view]))
 }
 
-fn axes(lowering: &mut Lowering<'_>, node: &TypedNode, change: &AxisOp) -> Result<View, String> {
-    let mut view = lowering.view(node.inputs[0])?;
+/// A tensor with its axes changed, copied where there is no other way.
+pub(super) fn change(
+    lowering: &mut Lowering<'_>,
+    mut view: View,
+    change: &AxisOp,
+    node: &str,
+) -> Result<View, String> {
     match change {
         AxisOp::Add(at) => view.insert_axis(*at),
         AxisOp::Rm(at) => view.remove_axis(*at),
@@ -40,7 +45,7 @@ fn axes(lowering: &mut Lowering<'_>, node: &TypedNode, change: &AxisOp) -> Resul
             if let Some(reshaped) = view.reshape(*at, from.len(), to) {
                 return Ok(reshaped);
             }
-            let copy = lowering.row_major(view, &node.name);
+            let copy = lowering.row_major(view, node);
             return copy
                 .reshape(*at, from.len(), to)
                 .ok_or_else(|| "its shape cannot be followed".to_owned());

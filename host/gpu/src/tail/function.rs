@@ -141,8 +141,8 @@ impl Function {
             Function::Sin => ("sin", false),
             Function::Cos => ("cos", false),
             Function::Tan => ("tan", false),
-            Function::Asin => ("asin", false),
-            Function::Acos => ("acos", false),
+            Function::Asin => ("asin_of", true),
+            Function::Acos => ("acos_of", true),
             Function::Atan => ("atan", false),
             Function::Sinh => ("sinh", false),
             Function::Cosh => ("cosh", false),
@@ -195,5 +195,7 @@ fn cast(a: &str, from: Dtype, to: Dtype) -> Call {
         };
         return Call { text: format!("{name}({wide})"), needs_functions: true };
     }
-    plain(to.wrap(format!("{}({a})", to.computed())))
+    // Signs go along where there is room for them.
+    let wide = if from.stored() == "i32" && to == Dtype::U64 { format!("i64({a})") } else { a.to_owned() };
+    plain(to.wrap(format!("{}({wide})", to.computed())))
 }

@@ -12,7 +12,7 @@ use crate::tail::{Function, Handle, Tail};
 
 /// A function with what it takes beside the node's inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Applied {
+pub(in crate::lower) struct Applied {
     function: Function,
     /// A last argument that the node itself holds.
     number: Option<f32>,
@@ -135,7 +135,7 @@ pub(super) fn recognise(node: &TypedNode) -> Option<Result<Applied, String>> {
 }
 
 /// The datatype and the bits of a tensor whose elements are all the same.
-pub(super) fn uniform_bits(tensor: &Tensor) -> Option<(Dtype, [u32; 2])> {
+pub(in crate::lower) fn uniform_bits(tensor: &Tensor) -> Option<(Dtype, [u32; 2])> {
     let dtype = Dtype::of(tensor.datum_type())?;
     let uniform = tensor.as_uniform()?;
     let bytes = uniform.as_bytes();
