@@ -138,6 +138,7 @@ fn wgpu_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
     let limits = samara_gpu::ExecutableOptions {
         memory_limit: options.gpu_memory_limit,
         tensor_limit: options.tensor_limit,
+        ..samara_gpu::ExecutableOptions::default()
     };
     Some(Arc::new(Wgpu::new(options.allow_software_gpu, limits)))
 }

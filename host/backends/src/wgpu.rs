@@ -35,13 +35,9 @@ impl Wgpu {
         Self { gpus: Arc::new(Gpus::new(GpuOptions { allow_software })), limits }
     }
 
-    fn load_typed(
-        &self,
-        source: &ModelSource,
-        outline: &Outline<'_>,
-        adapter: Option<u32>,
-    ) -> Result<WgpuModel> {
-        let limit = self.limits.tensor_limit;
+    fn load_typed(&self, source: &ModelSource, outline: &Outline<'_>, target: Target) -> Result<WgpuModel> {
+        let limits = ExecutableOptions { allow_cpu_nodes: target == Target::GpuOrCpu, ..self.limits };
+        let limit = limits.tensor_limit;
         let mut first_error = None;
         // As for tract: what the file says of inner tensors helps, unless it
         // contradicts what is inferred from open sizes.
@@ -55,7 +51,7 @@ impl Wgpu {
             match typed {
                 Ok((outputs, batching, typed)) => {
                     let signature = Signature { inputs: read::inputs(outline), outputs };
-                    let loaded = Executable::load(&self.gpus, adapter, &typed, &self.limits);
+                    let loaded = Executable::load(&self.gpus, adapter(target), &typed, &limits);
                     let executable = loaded.map_err(|error| failed(&source.name, error))?;
                     let host = outline.weight_bytes();
                     return Ok(WgpuModel(Arc::new(Loaded {
@@ -104,14 +100,18 @@ impl Backend for Wgpu {
     }
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
-        let adapter = if let Target::Gpu(index) = options.target { index } else { None };
         // Before the file: without a GPU there is nothing to read it for.
-        self.gpus.choose(adapter).map_err(|error| failed(&source.name, error))?;
+        self.gpus.choose(adapter(options.target)).map_err(|error| failed(&source.name, error))?;
         let outline = Outline::read(source, NAME)?;
         read::check_operators(source, &outline, NAME)?;
         read::check_datatypes(source, &outline, NAME, &LACKED)?;
-        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(source, &outline, adapter))?))
+        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(source, &outline, options.target))?))
     }
+}
+
+/// The adapter that a target names.
+fn adapter(target: Target) -> Option<u32> {
+    if let Target::Gpu(index) = target { index } else { None }
 }
 
 fn device(adapter: &AdapterDescription) -> Device {
@@ -146,6 +146,10 @@ impl Model for WgpuModel {
 
     fn batching(&self) -> Batching {
         self.0.batching
+    }
+
+    fn elsewhere(&self) -> Vec<String> {
+        self.0.executable.cpu_nodes().iter().map(ToString::to_string).collect()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {

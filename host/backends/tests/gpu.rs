@@ -1,7 +1,7 @@
 //! What the GPU computes against what tract computes of the same model, on
 //! shapes and values that come again with their seed.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "what fails here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 #[path = "gpu/elements.rs"]
 mod elements;
@@ -11,6 +11,8 @@ mod images;
 mod limits;
 #[path = "gpu/matmul.rs"]
 mod matmul;
+#[path = "gpu/mixed.rs"]
+mod mixed;
 #[path = "gpu/models.rs"]
 mod models;
 #[path = "gpu/rows.rs"]

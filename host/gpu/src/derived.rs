@@ -33,8 +33,11 @@ pub(crate) enum Given {
 /// Values of more elements are no sizes.
 const MOST_ELEMENTS: u32 = 1 << 20;
 
-/// Sizes as numbers.
-fn numbers(value: &Tensor, sizes: &Sizes) -> TractResult<TValue> {
+/// A value with sizes, where it has some, as numbers.
+pub(crate) fn as_numbers(value: TValue, sizes: &Sizes) -> TractResult<TValue> {
+    if !value.datum_type().is_tdim() {
+        return Ok(value);
+    }
     let dims = value.try_as_plain_ram()?;
     let numbers = dims.as_slice::<TDim>()?.iter().map(|size| size.eval_to_i64(sizes.values()));
     let numbers: Vec<i64> = numbers.collect::<TractResult<_>>()?;
@@ -49,9 +52,7 @@ impl Derived {
     pub(crate) fn tensor(&self, dtype: Dtype, sizes: &Sizes) -> Result<Arc<Tensor>> {
         let failed = |error| Error::Failed(format!("{}: {error}", self.op.name()));
         let mut value = self.value(sizes).map_err(failed)?;
-        if value.datum_type().is_tdim() {
-            value = numbers(&value, sizes).map_err(failed)?;
-        }
+        value = as_numbers(value, sizes).map_err(failed)?;
         let shape: Vec<u32> = self.shape.iter().map(|size| sizes.size(size)).collect::<Result<_>>()?;
         let fits = value.shape().iter().map(|&size| size as u64).eq(shape.into_iter().map(u64::from));
         if !fits || Dtype::of(value.datum_type()) != Some(dtype) {
@@ -61,7 +62,11 @@ impl Derived {
         Ok(value.into_arc_tensor())
     }
 
-    fn value(&self, sizes: &Sizes) -> TractResult<TValue> {
+    /// The value to the operators of the model.
+    ///
+    /// # Errors
+    /// When it cannot be computed, or is too large for what follows from sizes.
+    pub(crate) fn value(&self, sizes: &Sizes) -> TractResult<TValue> {
         match sizes.size(&volume(&self.shape)) {
             Ok(..=MOST_ELEMENTS) => {}
             _ => bail!("it would give more than {MOST_ELEMENTS} elements"),

@@ -239,6 +239,14 @@ impl Gpu {
         lock(&self.faults).lost.is_some()
     }
 
+    /// Whether the device is gone, asked of the device itself: it tells of its
+    /// loss only when it is asked for something.
+    pub(crate) fn was_lost(&self) -> bool {
+        // Its answer comes through the callback.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.is_lost()
+    }
+
     /// Does `work`, and gives the error that the device met in it.
     ///
     /// # Errors
@@ -250,16 +258,17 @@ impl Gpu {
         let done = work();
         let errors = [validation.pop(), internal.pop()].map(pollster::block_on);
         let exhausted = pollster::block_on(memory.pop());
-        if self.is_lost() {
+        if exhausted.is_none() && errors.iter().all(Option::is_none) {
+            return Ok(done);
+        }
+        if self.was_lost() {
             self.check()?;
         }
         if exhausted.is_some() {
             return Err(Error::OutOfMemory { what: what.to_owned(), size });
         }
-        match errors.into_iter().flatten().next() {
-            Some(error) => Err(Error::Failed(format!("{what}: {error}"))),
-            None => Ok(done),
-        }
+        let reasons: Vec<String> = errors.iter().flatten().map(ToString::to_string).collect();
+        Err(Error::Failed(format!("{what}: {}", reasons.join("; "))))
     }
 }
 

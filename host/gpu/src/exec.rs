@@ -1,5 +1,7 @@
 //! One run: inputs up, launches in as few submissions as may be, outputs down.
 
+mod host;
+
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -25,6 +27,8 @@ pub(crate) struct Arena {
     readback: Block,
     /// The number of a step that found a value that it cannot go on with, plus 1.
     faults: Block,
+    /// What nodes on the CPU take goes through it.
+    staging: Option<Block>,
     // Bound in `groups`.
     _uniforms: Block,
 }
@@ -66,6 +70,10 @@ impl Arena {
         for (slot, bytes) in schedule.derived.iter().filter(|(_, bytes)| !bytes.is_empty()) {
             gpu.queue.write_buffer(&slots[*slot].buffer, 0, bytes);
         }
+        let staging = match schedule.staging() {
+            0 => None,
+            bytes => Some(allocate("what the CPU takes", bytes, readback_usage)?),
+        };
         if !schedule.uniforms.is_empty() {
             gpu.queue.write_buffer(&uniforms.buffer, 0, &schedule.uniforms);
         }
@@ -91,7 +99,7 @@ impl Arena {
             })
         });
         let groups = gpu.guarded("bindings", 0, || groups.collect())?;
-        Ok(Self { slots, groups, readback, faults, _uniforms: uniforms })
+        Ok(Self { slots, groups, readback, faults, staging, _uniforms: uniforms })
     }
 }
 
@@ -155,13 +163,19 @@ impl<'a> Shared<'a> {
     ) -> Result<SubmissionIndex> {
         let mut submitted: Vec<SubmissionIndex> = Vec::new();
         let mut next = 0;
+        let mut hosts = schedule.hosts.iter().peekable();
         loop {
+            while let Some(run) = hosts.next_if(|run| run.before == next) {
+                context.check(started).map_err(given_up)?;
+                self.run_host(schedule, run, arena, context, started)?;
+            }
             if let Some(early) = submitted.len().checked_sub(IN_FLIGHT) {
                 self.wait(&submitted[early])?;
                 context.check(started).map_err(given_up)?;
             }
-            let end = next + portion(schedule, next, self.gpu.submission);
-            let is_last = end == schedule.launches.len();
+            let most = hosts.peek().map_or(schedule.launches.len(), |run| run.before) - next;
+            let end = next + portion(schedule, next, self.gpu.submission).min(most);
+            let is_last = end == schedule.launches.len() && hosts.peek().is_none();
             let index = self.gpu.guarded("a run", 0, || {
                 let mut encoder =
                     self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -223,6 +237,9 @@ impl<'a> Shared<'a> {
     fn wait(&self, submission: &SubmissionIndex) -> Result<()> {
         let wait = PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
         let waited = self.gpu.device.poll(wait);
+        if waited.is_err() && self.gpu.was_lost() {
+            return self.gpu.check();
+        }
         self.gpu.check()?;
         waited.map(drop).map_err(|error| Error::Failed(error.to_string()))
     }
@@ -239,6 +256,7 @@ impl<'a> Shared<'a> {
             match mapped.recv_timeout(GLANCE) {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(reason)) => {
+                    self.gpu.was_lost();
                     self.gpu.check()?;
                     return Err(Error::Failed(format!("the outputs cannot be read: {reason}")));
                 }

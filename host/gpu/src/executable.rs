@@ -8,7 +8,7 @@ use wgpu::BufferUsages;
 
 use crate::alloc::{Block, Quota};
 use crate::device::{Gpu, Gpus, lock};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::exec::{Arena, Shared, given_up};
 use crate::io::to_device;
 use crate::lower::lower;
@@ -26,15 +26,17 @@ pub struct ExecutableOptions {
     pub memory_limit: u64,
     /// Bytes of one tensor.
     pub tensor_limit: u64,
+    /// Whether nodes that the GPU has no kernel for may run on the CPU.
+    pub allow_cpu_nodes: bool,
 }
 
 impl Default for ExecutableOptions {
     fn default() -> Self {
-        Self { memory_limit: 4 << 30, tensor_limit: 2 << 30 }
+        Self { memory_limit: 4 << 30, tensor_limit: 2 << 30, allow_cpu_nodes: false }
     }
 }
 
-/// A model that runs wholly on a GPU. Any number of threads may run it at once.
+/// A model on a GPU, save for what was left to the CPU. Any number of threads may run it at once.
 pub struct Executable {
     gpus: Arc<Gpus>,
     adapter: Option<u32>,
@@ -78,7 +80,7 @@ impl Executable {
         options: &ExecutableOptions,
     ) -> Result<Self> {
         let gpu = gpus.open(adapter)?;
-        let program = lower(model, gpu.abilities)?;
+        let program = lower(model, gpu.abilities, options.allow_cpu_nodes)?;
         let resident = Resident::new(gpu, &program, options)?;
         let inputs = model.input_outlets().map_err(|error| Error::Failed(error.to_string()))?;
         let input_names = inputs.iter().map(|input| model.node(input.node).name.clone()).collect();
@@ -116,6 +118,11 @@ impl Executable {
     /// Bytes that it holds on the device now.
     pub fn device_bytes(&self) -> u64 {
         lock(&self.resident).quota.used()
+    }
+
+    /// The nodes that run on the CPU, each with the reason.
+    pub fn cpu_nodes(&self) -> &[Refusal] {
+        &self.program.elsewhere
     }
 
     /// What a run for inputs of these shapes does.
@@ -214,7 +221,7 @@ impl Resident {
                 return Ok((Arc::clone(&prepared[0].schedule), arena));
             }
         }
-        let schedule = Arc::new(Schedule::new(program, shapes.to_vec(), &sizes(shapes)?, &self.bounds)?);
+        let schedule = Arc::new(Schedule::new(program, shapes.to_vec(), sizes(shapes)?, &self.bounds)?);
         let mut prepared = lock(&self.prepared);
         prepared.truncate(MOST_PREPARED - 1);
         prepared.insert(0, Prepared { schedule: Arc::clone(&schedule), idle: Vec::new() });
@@ -288,3 +295,6 @@ fn upload(gpu: &Gpu, program: &Program, quota: &Quota) -> Result<Vec<Option<Bloc
     gpu.check()?;
     Ok(blocks)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use tract_core::internal::{SymbolScope, TDim, Tensor};
 
 use crate::derived::Derived;
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Refusal, Result};
+use crate::lower::HostNode;
 use crate::schedule::Sizes;
 use crate::shader::Variant;
 use crate::tail::{Tail, Word};
@@ -41,6 +42,8 @@ pub(crate) struct Program {
     /// Each row by row.
     pub outputs: Vec<View>,
     pub steps: Vec<StepOf>,
+    /// Nodes that are left to the CPU, and why.
+    pub elsewhere: Vec<Refusal>,
     /// Pairs of sizes that must be equal, unless the first is 1.
     pub assumed: Vec<(TDim, TDim)>,
     // What sizes know of their symbols goes with it.
@@ -65,6 +68,16 @@ pub(crate) trait Step: Send + Sync {
 
     /// The buffer that it writes.
     fn writes(&self) -> Root;
+
+    /// Further buffers that it writes.
+    fn also_writes(&self) -> Vec<Root> {
+        Vec::new()
+    }
+
+    /// The node, where the step is left to the CPU.
+    fn host(&self) -> Option<&HostNode> {
+        None
+    }
 
     /// The shaders that its launches choose from: the same ones, whatever the
     /// sizes are.

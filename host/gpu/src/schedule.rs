@@ -1,15 +1,19 @@
 //! A program for inputs of certain shapes: every launch with its numbers, and
 //! every buffer with its place in memory.
 
+mod lives;
 mod slots;
 
 use tract_core::internal::{SymbolValues, TDim};
 
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::to_device;
+use crate::lower::HostInput;
 use crate::program::{Cost, Launch, Origin, Place, Program, Root};
 use crate::view::{View, volume};
-use slots::{Interval, assign};
+use lives::Lives;
+use slots::assign;
 
 /// The sizes that the symbols of a program stand for.
 pub(crate) struct Sizes {
@@ -21,6 +25,9 @@ pub(crate) struct Schedule {
     /// The shapes of the inputs that it is for.
     pub shapes: Vec<Vec<usize>>,
     pub launches: Vec<Planned>,
+    /// Nodes that the CPU computes, in the order of the run.
+    pub hosts: Vec<HostRun>,
+    pub sizes: Sizes,
     /// Bytes of each piece of memory.
     pub slots: Vec<u64>,
     /// Where each input is written to.
@@ -45,6 +52,17 @@ pub(crate) struct Planned {
     pub cost: Cost,
 }
 
+/// A node that the CPU computes.
+pub(crate) struct HostRun {
+    pub step: usize,
+    /// How many launches come before it.
+    pub before: usize,
+    /// What it takes from the device.
+    pub inputs: Vec<Output>,
+    /// What it gives to the device, whole buffers.
+    pub outputs: Vec<Output>,
+}
+
 /// What holds a buffer's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder {
@@ -52,8 +70,10 @@ pub(crate) enum Holder {
     Constant(Root),
 }
 
+/// A tensor that leaves the device.
 pub(crate) struct Output {
     pub holder: Holder,
+    pub dtype: Dtype,
     /// Where its bytes begin in the holder.
     pub offset: u64,
     pub shape: Vec<usize>,
@@ -127,13 +147,13 @@ impl Schedule {
     pub(crate) fn new(
         program: &Program,
         shapes: Vec<Vec<usize>>,
-        sizes: &Sizes,
+        sizes: Sizes,
         bounds: &Bounds,
     ) -> Result<Self> {
-        check_assumed(program, sizes)?;
-        let bytes = buffer_bytes(program, sizes, bounds)?;
+        check_assumed(program, &sizes)?;
+        let bytes = buffer_bytes(program, &sizes, bounds)?;
         let launches: Vec<Vec<Launch>> =
-            program.steps.iter().map(|of| of.step.launches(&of.variants, sizes)).collect::<Result<_>>()?;
+            program.steps.iter().map(|of| of.step.launches(&of.variants, &sizes)).collect::<Result<_>>()?;
         let lives = Lives::of(program, &bytes, &launches, bounds)?;
         let (slot_of, slots) = assign(&lives.intervals);
         let holder = |root: Root| match lives.interval_of[root.0] {
@@ -141,8 +161,15 @@ impl Schedule {
             None => Holder::Constant(root),
         };
         let mut uniforms = Vec::new();
-        let mut planned = Vec::new();
+        let mut planned: Vec<Planned> = Vec::new();
+        let mut hosts = Vec::new();
         for (step, launches) in launches.into_iter().enumerate() {
+            if let Some(node) = program.steps[step].step.host() {
+                let read = node.inputs.iter().filter_map(HostInput::tensor).map(|(view, _)| view);
+                let inputs = side_by_side(read, &holder, &sizes)?;
+                let outputs = side_by_side(node.outputs.iter(), &holder, &sizes)?;
+                hosts.push(HostRun { step, before: planned.len(), inputs, outputs });
+            }
             for mut launch in launches {
                 if launch.workgroups.contains(&0) {
                     continue;
@@ -173,18 +200,16 @@ impl Schedule {
                 });
             }
         }
-        let mut outputs: Vec<Output> = Vec::with_capacity(program.outputs.len());
-        for view in &program.outputs {
-            let place = outputs.last().map_or(0, |last| (last.place + last.bytes).next_multiple_of(8));
-            outputs.push(output(view, holder(view.root), place, sizes)?);
-        }
+        let outputs = side_by_side(program.outputs.iter(), &holder, &sizes)?;
         Ok(Self {
             shapes,
             launches: planned,
             slots,
             inputs: program.inputs.iter().map(|&root| holder(root)).collect(),
             outputs,
-            derived: derived(program, sizes, &lives, &slot_of)?,
+            derived: derived(program, &sizes, &lives, &slot_of)?,
+            hosts,
+            sizes,
             uniforms,
         })
     }
@@ -196,12 +221,21 @@ impl Schedule {
 
     /// Where what is read back has the place for faults: behind the outputs.
     pub(crate) fn fault_place(&self) -> u64 {
-        self.outputs.last().map_or(0, |last| (last.place + last.bytes).next_multiple_of(8))
+        end(&self.outputs)
+    }
+
+    /// Bytes of memory through which nodes on the CPU get what they take.
+    pub(crate) fn staging(&self) -> u64 {
+        self.hosts.iter().map(HostRun::bytes).max().unwrap_or(0)
     }
 
     /// Bytes of all memory that a run takes on the device.
     pub(crate) fn bytes(&self) -> u64 {
-        self.slots.iter().sum::<u64>() + self.uniforms.len() as u64 + self.fault_place() + 2 * FAULT_BYTES
+        self.slots.iter().sum::<u64>()
+            + self.uniforms.len() as u64
+            + self.staging()
+            + self.fault_place()
+            + 2 * FAULT_BYTES
     }
 }
 
@@ -217,12 +251,38 @@ fn check_assumed(program: &Program, sizes: &Sizes) -> Result<()> {
     Ok(())
 }
 
+impl HostRun {
+    /// Bytes of what it takes from the device.
+    pub(crate) fn bytes(&self) -> u64 {
+        end(&self.inputs)
+    }
+}
+
+/// Where the next tensor would begin.
+fn end(tensors: &[Output]) -> u64 {
+    tensors.last().map_or(0, |last| (last.place + last.bytes).next_multiple_of(8))
+}
+
+/// Tensors that leave the device together, each with its place.
+fn side_by_side<'v>(
+    views: impl Iterator<Item = &'v View>,
+    holder: &impl Fn(Root) -> Holder,
+    sizes: &Sizes,
+) -> Result<Vec<Output>> {
+    let mut tensors: Vec<Output> = Vec::new();
+    for view in views {
+        let place = end(&tensors);
+        tensors.push(output(view, holder(view.root), place, sizes)?);
+    }
+    Ok(tensors)
+}
+
 fn output(view: &View, holder: Holder, place: u64, sizes: &Sizes) -> Result<Output> {
     let shape = view.shape().iter().map(|size| Ok(sizes.size(size)? as usize)).collect::<Result<_>>()?;
     let offset = u64::from(sizes.size(&view.offset)?) * view.dtype.size();
     let elements = u64::from(sizes.volume(view)?);
     let bytes = (elements * view.dtype.size()).next_multiple_of(4);
-    Ok(Output { holder, offset, shape, elements, bytes, place })
+    Ok(Output { holder, dtype: view.dtype, offset, shape, elements, bytes, place })
 }
 
 /// The values that follow from sizes, each with a slot of its own.
@@ -248,7 +308,9 @@ fn buffer_bytes(program: &Program, sizes: &Sizes, bounds: &Bounds) -> Result<Vec
         let elements = sizes.size(&volume(&buffer.shape))?;
         let bytes = u64::from(elements) * buffer.dtype.size();
         if bytes > bounds.tensor {
-            let node = program.steps.iter().find(|step| step.step.writes() == Root(index));
+            let node = program.steps.iter().find(|step| {
+                step.step.writes() == Root(index) || step.step.also_writes().contains(&Root(index))
+            });
             let node = node.and_then(|step| step.nodes.last());
             let what = match node {
                 Some(node) => format!("the size in bytes of what node `{node}` computes"),
@@ -272,88 +334,4 @@ fn check_workgroups(nodes: &[String], workgroups: [u32; 3], bounds: &Bounds) -> 
         size: u64::from(most),
         limit: u64::from(bounds.workgroups),
     })
-}
-
-/// When each buffer and each piece of scratch memory is in use.
-struct Lives {
-    intervals: Vec<Interval>,
-    /// `None` for constants.
-    interval_of: Vec<Option<usize>>,
-    /// Step, number and interval.
-    scratch: Vec<(usize, usize, usize)>,
-}
-
-impl Lives {
-    fn of(program: &Program, bytes: &[u64], launches: &[Vec<Launch>], bounds: &Bounds) -> Result<Self> {
-        let end = program.steps.len() + 1;
-        let mut lives = Self {
-            intervals: Vec::new(),
-            interval_of: vec![None; program.buffers.len()],
-            scratch: Vec::new(),
-        };
-        // Step 0 is the writing of the inputs.
-        for &root in &program.inputs {
-            lives.begin(root, bytes, 0);
-        }
-        for (index, buffer) in program.buffers.iter().enumerate() {
-            if matches!(buffer.origin, Origin::Derived(_)) {
-                lives.begin(Root(index), bytes, 0);
-                lives.extend(Root(index), end);
-            }
-        }
-        for (index, step) in program.steps.iter().enumerate() {
-            let now = index + 1;
-            lives.begin(step.step.writes(), bytes, now);
-            for root in step.step.reads() {
-                lives.extend(root, now);
-            }
-            for place in launches[index].iter().flat_map(|launch| launch.reads.iter().chain([&launch.writes]))
-            {
-                lives.add_scratch(index, now, place, bounds)?;
-            }
-        }
-        for output in &program.outputs {
-            lives.extend(output.root, end);
-        }
-        debug_assert!(program.buffers.iter().zip(&lives.interval_of).all(|(buffer, interval)| {
-            interval.is_none() || !matches!(buffer.origin, Origin::Constant(_))
-        }));
-        Ok(lives)
-    }
-
-    fn begin(&mut self, root: Root, bytes: &[u64], now: usize) {
-        match self.interval_of[root.0] {
-            // A step that goes on writing what an earlier one began.
-            Some(_) => self.extend(root, now),
-            None => {
-                self.interval_of[root.0] = Some(self.intervals.len());
-                self.intervals.push(Interval { bytes: bytes[root.0], first: now, last: now });
-            }
-        }
-    }
-
-    fn extend(&mut self, root: Root, now: usize) {
-        if let Some(interval) = self.interval_of[root.0] {
-            let last = &mut self.intervals[interval].last;
-            *last = now.max(*last);
-        }
-    }
-
-    fn add_scratch(&mut self, step: usize, now: usize, place: &Place, bounds: &Bounds) -> Result<()> {
-        let &Place::Scratch { number, bytes } = place else { return Ok(()) };
-        if bytes > bounds.tensor {
-            let what = "the size in bytes of memory for partial results".to_owned();
-            return Err(Error::TooLarge { what, size: bytes, limit: bounds.tensor });
-        }
-        if !self.scratch.iter().any(|&(known, other, _)| (known, other) == (step, number)) {
-            self.scratch.push((step, number, self.intervals.len()));
-            self.intervals.push(Interval { bytes, first: now, last: now });
-        }
-        Ok(())
-    }
-
-    fn scratch(&self, step: usize, number: usize) -> usize {
-        let found = self.scratch.iter().find(|&&(known, other, _)| (known, other) == (step, number));
-        found.map_or(0, |&(_, _, interval)| interval)
-    }
 }

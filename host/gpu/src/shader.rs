@@ -89,10 +89,6 @@ impl<'a> Spec<'a> {
         let mut text = String::new();
         let stored =
             self.inputs.iter().map(|(_, dtype)| *dtype).chain(tail_inputs.iter().map(|view| view.dtype));
-        let types = stored.clone().map(Dtype::stored).chain([self.out, self.found]);
-        if types.clone().any(|name| name == "f16") {
-            text.push_str("enable f16;\n");
-        }
         text.push_str("struct Params {\n");
         for name in self.kernel.params {
             let _ = writeln!(text, "    {name}: u32,");
@@ -122,6 +118,9 @@ impl<'a> Spec<'a> {
         }
         text.push_str(&tail);
         text.push_str(self.kernel.body);
+        if text.contains("f16") {
+            text.insert_str(0, "enable f16;\n");
+        }
         let shader = Shader { name: self.kernel.name, text: text.into(), reads, has_faults: self.has_faults };
         Variant { shader, words }
     }

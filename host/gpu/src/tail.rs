@@ -231,7 +231,7 @@ impl Writer {
         let low = self.word(Word::Bits(low));
         match dtype {
             Dtype::F32 => format!("bitcast<f32>({low})"),
-            Dtype::F16 => format!("bitcast<vec2<f16>>({low}).x"),
+            Dtype::F16 => format!("f16(unpack2x16float({low}).x)"),
             Dtype::Bool => format!("({low} != 0u)"),
             Dtype::U64 | Dtype::I64 => {
                 let high = self.word(Word::Bits(high));

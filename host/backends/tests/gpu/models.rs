@@ -20,6 +20,7 @@ fn layers_with_activations() {
         .node("Tanh", &["g1"], &["y"])
         .output("y", FP32, &["batch", "10"]);
     let Some(pair) = Pair::load(&model.bytes()) else { return };
+    assert!(pair.gpu.elsewhere().is_empty());
     for rows in [1, 0, 3, 100] {
         pair.agree(&[floats(&mut random, &[rows, 20])], 1e-5);
     }

@@ -7,6 +7,7 @@
 mod concat;
 mod conv;
 mod gather;
+mod host;
 mod launch;
 mod map;
 mod matmul;
@@ -20,6 +21,7 @@ mod views;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub(crate) use host::{HostInput, HostNode};
 use tract_core::internal::{OutletId, Symbol, TDim, Tensor, TractError, TypedModel, TypedNode};
 use tract_core::ops::konst::Const;
 use tract_core::ops::source::TypedSource;
@@ -54,12 +56,14 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
     pad::lower,
 ];
 
-/// Lowers a typed model for a device.
+/// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run
+/// there are left to the CPU.
 ///
 /// # Errors
 /// [`Error::Unsupported`] naming every node that cannot run there.
-pub(crate) fn lower(model: &TypedModel, abilities: Abilities) -> Result<Program> {
+pub(crate) fn lower(model: &TypedModel, abilities: Abilities, allow_host: bool) -> Result<Program> {
     let mut lowering = Lowering::new(model, abilities);
+    lowering.allow_host = allow_host;
     let unsound = |error: TractError| Error::Failed(error.to_string());
     let inputs = model.input_outlets().map_err(unsound)?.iter().map(|input| input.node);
     let order = model.eval_order().map_err(unsound)?;
@@ -71,8 +75,7 @@ pub(crate) fn lower(model: &TypedModel, abilities: Abilities) -> Result<Program>
         if let Err(reason) = lowered {
             // A node that waits for a refused one has no fault of its own.
             if !reason.is_empty() {
-                let operator = node.op().name().into_owned();
-                refusals.push(Refusal { node: node.name.clone(), operator, reason });
+                refusals.push(refusal(node, reason));
             }
         }
     }
@@ -87,6 +90,8 @@ pub(crate) fn lower(model: &TypedModel, abilities: Abilities) -> Result<Program>
 struct Lowering<'m> {
     model: &'m TypedModel,
     abilities: Abilities,
+    allow_host: bool,
+    elsewhere: Vec<Refusal>,
     buffers: Vec<Buffer>,
     inputs: Vec<Root>,
     wires: HashMap<OutletId, Wire>,
@@ -114,6 +119,8 @@ impl<'m> Lowering<'m> {
         Self {
             model,
             abilities,
+            allow_host: false,
+            elsewhere: Vec::new(),
             buffers: Vec::new(),
             inputs: Vec::new(),
             wires: HashMap::new(),
@@ -150,7 +157,15 @@ impl<'m> Lowering<'m> {
             return Ok(());
         }
         let lowered = FAMILIES.iter().find_map(|family| family(self, node));
-        let views = lowered.unwrap_or_else(|| Err("the GPU has no kernel for it".to_owned()))?;
+        let lowered = lowered.unwrap_or_else(|| Err("the GPU has no kernel for it".to_owned()));
+        let views = match lowered {
+            Err(reason) if self.allow_host && !reason.is_empty() => {
+                let views = self.host(node)?;
+                self.elsewhere.push(refusal(node, reason));
+                views
+            }
+            lowered => lowered?,
+        };
         for (slot, view) in views.into_iter().enumerate() {
             let outlet = OutletId::new(node.id, slot);
             self.tensors.entry(view.root).or_default().push(outlet);
@@ -268,7 +283,9 @@ impl<'m> Lowering<'m> {
 
     /// Adds a step at the end.
     fn push(&mut self, step: Box<dyn Step>, nodes: Vec<String>) {
-        self.producers.insert(step.writes(), self.steps.len());
+        for root in std::iter::once(step.writes()).chain(step.also_writes()) {
+            self.producers.insert(root, self.steps.len());
+        }
         self.steps.push(Some(StepOf { step, variants: Vec::new(), nodes }));
     }
 
@@ -320,8 +337,9 @@ impl<'m> Lowering<'m> {
             .collect();
         let mut refusals = Vec::new();
         for of in self.steps.iter().flatten() {
-            let shape = &self.buffers[of.step.writes().0].shape;
-            if shape.iter().flat_map(TDim::symbols).all(|symbol| given.contains(&symbol)) {
+            let written = std::iter::once(of.step.writes()).chain(of.step.also_writes());
+            let mut sizes = written.flat_map(|root| &self.buffers[root.0].shape).flat_map(TDim::symbols);
+            if sizes.all(|symbol| given.contains(&symbol)) {
                 continue;
             }
             let node = of.nodes.last().cloned().unwrap_or_default();
@@ -348,10 +366,15 @@ impl<'m> Lowering<'m> {
             inputs: self.inputs,
             outputs,
             steps,
+            elsewhere: self.elsewhere,
             assumed: self.assumed,
             _symbols: self.model.symbols.clone(),
         })
     }
+}
+
+fn refusal(node: &TypedNode, reason: String) -> Refusal {
+    Refusal { node: node.name.clone(), operator: node.op().name().into_owned(), reason }
 }
 
 /// A value that follows from the sizes of the inputs.
@@ -359,3 +382,8 @@ fn derive(node: &TypedNode, inputs: Vec<Given>, slot: usize) -> Wire {
     let shape = node.outputs[slot].fact.shape.iter().cloned().collect();
     Wire::Derived(Arc::new(Derived { op: node.op.clone(), inputs, slot, shape }))
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::check_shader;

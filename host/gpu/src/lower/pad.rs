@@ -99,7 +99,7 @@ impl Padding {
     fn fill(&self) -> String {
         let dtype = self.input.dtype;
         let value = match dtype {
-            Dtype::F16 => "bitcast<vec2<f16>>(params.fill_low).x".to_owned(),
+            Dtype::F16 => "f16(unpack2x16float(params.fill_low).x)".to_owned(),
             Dtype::I64 => "bitcast<i64>(u64(params.fill_low) | (u64(params.fill_high) << 32u))".to_owned(),
             Dtype::U64 => "(u64(params.fill_low) | (u64(params.fill_high) << 32u))".to_owned(),
             _ => format!("bitcast<{}>(params.fill_low)", dtype.stored()),

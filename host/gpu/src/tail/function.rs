@@ -199,3 +199,86 @@ fn cast(a: &str, from: Dtype, to: Dtype) -> Call {
     let wide = if from.stored() == "i32" && to == Dtype::U64 { format!("i64({a})") } else { a.to_owned() };
     plain(to.wrap(format!("{}({wide})", to.computed())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::check_shader;
+    use crate::shader::{Kernel, Spec};
+    use crate::tail::Tail;
+
+    static PROBE: Kernel = Kernel {
+        name: "probe",
+        body: "@compute @workgroup_size(1) fn main() { out[0] = finish(0u, 0.0); }",
+        params: &["count"],
+    };
+
+    /// All functions, with the datatypes that they take.
+    fn all() -> Vec<(Function, usize, Vec<Dtype>)> {
+        use Dtype::{Bool, F16, F32, I8, I16, I32, I64, U8, U16, U32, U64};
+        use Function::*;
+        let floats = vec![F16, F32];
+        let numbers = vec![F16, F32, I8, I16, I32, I64, U8, U16, U32, U64];
+        let integers = numbers[2..].to_vec();
+        let mut all = Vec::new();
+        for function in [
+            Recip, Sqrt, Rsqrt, Exp, Ln, Floor, Ceil, Round, RoundEven, Sin, Cos, Tan, Asin, Acos, Atan,
+            Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Sigmoid, Silu, HardSwish, GeluErf, GeluTanh,
+        ] {
+            all.push((function, 1, floats.clone()));
+        }
+        all.extend([LeakyRelu, Pow].map(|function| (function, 2, floats.clone())));
+        all.extend([Abs, Neg, Sign].map(|function| (function, 1, vec![F16, F32, I32])));
+        all.push((Square, 1, numbers.clone()));
+        all.extend([Add, Sub, Mul, Div, Min, Max].map(|function| (function, 2, numbers.clone())));
+        all.extend(
+            [Rem, ShiftLeft, ShiftRight, BitAnd, BitOr, BitXor]
+                .map(|function| (function, 2, integers.clone())),
+        );
+        all.push((BitNot, 1, integers));
+        all.push((Not, 1, vec![Bool]));
+        all.extend([And, Or, Xor].map(|function| (function, 2, vec![Bool])));
+        all
+    }
+
+    fn render(function: Function, arguments: &[Dtype], out: Dtype) {
+        let mut tail = Tail::empty();
+        // Numbers out of the parameters, which no compiler can know.
+        let handles: Vec<_> = arguments
+            .iter()
+            .enumerate()
+            .map(|(index, &dtype)| tail.scalar(dtype, [index as u32, 7]))
+            .collect();
+        tail.call(out, function, &handles);
+        check_shader(&Spec::new(&PROBE, "f32", Some(&tail)).render().shader.text);
+    }
+
+    #[test]
+    fn every_function_is_wgsl_for_every_datatype() {
+        for (function, arguments, dtypes) in all() {
+            for dtype in dtypes {
+                render(function, &vec![dtype; arguments], dtype);
+            }
+        }
+    }
+
+    #[test]
+    fn every_comparison_choice_and_cast_is_wgsl() {
+        use Dtype::{Bool, F16, F32, I8, I16, I32, I64, U8, U16, U32, U64};
+        let all = [Bool, F16, F32, I8, I16, I32, I64, U8, U16, U32, U64];
+        for one in all {
+            for other in all {
+                render(Function::Cast, &[one], other);
+            }
+            render(Function::Select, &[Bool, one, one], one);
+            for function in [Function::Equal, Function::NotEqual] {
+                render(function, &[one, one], Bool);
+            }
+            let ordered =
+                [Function::Less, Function::LessOrEqual, Function::Greater, Function::GreaterOrEqual];
+            for function in ordered.into_iter().filter(|_| one != Bool) {
+                render(function, &[one, one], Bool);
+            }
+        }
+    }
+}
