@@ -18,6 +18,8 @@ mod onnxruntime;
 mod stack;
 #[cfg(feature = "tract")]
 mod tract;
+#[cfg(feature = "gpu")]
+mod wgpu;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use samara_nn::{Backend, BackendRegistry, ModelSource, Result};
 pub use onnxruntime::OnnxRuntime;
 #[cfg(feature = "tract")]
 pub use tract::Tract;
+#[cfg(feature = "gpu")]
+pub use wgpu::Wgpu;
 
 /// What the registry needs to know of the host.
 #[derive(Debug, Clone)]
@@ -43,6 +47,10 @@ pub struct RegistryOptions {
     /// below what the machine or container has: a model that asks for more then
     /// fails instead of ending the process.
     pub onnxruntime_memory_limit: Option<u64>,
+    /// Whether a driver that computes on the CPU counts as a GPU.
+    pub allow_software_gpu: bool,
+    /// All that one model may hold in a GPU's memory, its runs included.
+    pub gpu_memory_limit: u64,
 }
 
 impl Default for RegistryOptions {
@@ -52,12 +60,17 @@ impl Default for RegistryOptions {
             prefer: Preference::default(),
             tensor_limit: DEFAULT_TENSOR_LIMIT,
             onnxruntime_memory_limit: memory::available().map(|bytes| bytes / 4 * 3),
+            allow_software_gpu: false,
+            gpu_memory_limit: DEFAULT_GPU_MEMORY_LIMIT,
         }
     }
 }
 
 /// 2 GiB: as much as one ONNX file may hold.
 pub const DEFAULT_TENSOR_LIMIT: u64 = 2 << 30;
+
+/// 8 GiB.
+pub const DEFAULT_GPU_MEMORY_LIMIT: u64 = 8 << 30;
 
 /// What counts when the backend is `auto`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,10 +84,11 @@ pub enum Preference {
 
 /// The backends of this build, in the order in which `auto` tries them.
 pub fn registry(options: &RegistryOptions) -> BackendRegistry {
-    let backends = [onnxruntime_backend(options), tract_backend(options)];
+    // The first serves no model for the CPU, and the others none for the GPU.
+    let backends = [wgpu_backend(options), onnxruntime_backend(options), tract_backend(options)];
     let mut backends: Vec<Arc<dyn Backend>> = backends.into_iter().flatten().collect();
     if options.prefer == Preference::Startup {
-        backends.sort_by_key(|backend| backend.name() != "tract");
+        backends.sort_by_key(|backend| backend.name() == "onnxruntime");
     }
     BackendRegistry::new(backends)
 }
@@ -116,5 +130,20 @@ fn tract_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
 
 #[cfg(not(feature = "tract"))]
 fn tract_backend(_: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    None
+}
+
+#[cfg(feature = "gpu")]
+fn wgpu_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    let limits = samara_gpu::ExecutableOptions {
+        memory_limit: options.gpu_memory_limit,
+        tensor_limit: options.tensor_limit,
+        ..samara_gpu::ExecutableOptions::default()
+    };
+    Some(Arc::new(Wgpu::new(options.allow_software_gpu, limits)))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn wgpu_backend(_: &RegistryOptions) -> Option<Arc<dyn Backend>> {
     None
 }

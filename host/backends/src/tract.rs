@@ -1,11 +1,12 @@
 //! ONNX models on the CPU by tract: built in, pure Rust, weights shared by all
 //! sessions.
 
-mod error;
+pub(crate) mod error;
 mod guard;
 mod plan;
 mod prepare;
-mod rows;
+pub(crate) mod read;
+pub(crate) mod rows;
 mod session;
 mod sizes;
 mod tensors;
@@ -61,7 +62,7 @@ impl Backend for Tract {
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
         let outline = Outline::read(source, NAME)?;
-        prepare::check_operators(source, &outline)?;
+        read::check_operators(source, &outline, NAME)?;
         let prepare = || prepare::prepare(source, &outline, options.threads, self.tensor_limit);
         Ok(Arc::new(on_large_stack(NAME, prepare)?))
     }

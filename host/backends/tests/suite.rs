@@ -22,13 +22,16 @@ use std::sync::Arc;
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{
-    Backend, BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, Result, RunContext, Tensor,
+    Backend, BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, Probe, Result, RunContext,
+    Target, Tensor,
 };
 
 /// A backend under test and what it is known to lack.
 pub(crate) struct Subject {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) backends: BackendRegistry,
+    /// Where its models run.
+    pub(crate) target: Target,
     /// Cases to leave out, each with its reason.
     ignored: &'static [(&'static str, &'static str)],
 }
@@ -50,7 +53,11 @@ impl Subject {
     /// Loads as the host does: with panics of the engine turned into errors.
     pub(crate) fn load_source(&self, source: &ModelSource) -> Result<Arc<dyn Model>> {
         let choice = Choice::Named(self.backend.name().to_owned());
-        Ok(self.backends.load(source, &choice, &LoadOptions::default())?.1)
+        Ok(self.backends.load(source, &choice, &self.options())?.1)
+    }
+
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions { target: self.target, ..LoadOptions::default() }
     }
 }
 
@@ -81,18 +88,26 @@ pub(crate) fn run(model: &dyn Model, inputs: &[Tensor]) -> Vec<Tensor> {
     model.session().unwrap().run(inputs, &RunContext::default()).unwrap()
 }
 
-/// The backends of this build; `None` when ONNX Runtime is not installed here.
+/// The backends of this build; `None` when ONNX Runtime, or any GPU, is not
+/// installed here.
 fn subject(name: &str, ignored: &'static [(&'static str, &'static str)]) -> Option<Subject> {
     let library = if name == "onnxruntime" { Some(samara_test::onnxruntime_library()?) } else { None };
     let options = RegistryOptions {
         onnxruntime_libraries: library.into_iter().collect(),
         tensor_limit: 256 << 20,
         onnxruntime_memory_limit: Some(512 << 20),
+        allow_software_gpu: true,
         ..RegistryOptions::default()
     };
     let backends = registry(&options);
     let backend = Arc::clone(backends.named(name).unwrap());
-    Some(Subject { backend, backends, ignored })
+    let target = if name == "wgpu" { Target::Gpu(None) } else { Target::Cpu };
+    if let (Target::Gpu(_), Probe::Unavailable { reason }) = (target, backend.probe())
+        && !samara_test::has_gpu(Some(&reason))
+    {
+        return None;
+    }
+    Some(Subject { backend, backends, target, ignored })
 }
 
 macro_rules! cases {
@@ -154,3 +169,12 @@ macro_rules! runner {
 
 runner!(tract, ignored = &[]);
 runner!(onnxruntime, ignored = &[]);
+runner!(
+    wgpu,
+    ignored = &[
+        ("trees_are_climbed_at_any_size", "the GPU has no kernel for trees"),
+        ("sizes_that_follow_from_values", "sizes on the GPU follow from the sizes of the inputs"),
+        ("values_cannot_make_memory_explode", "its sizes follow from values; see `gpu/limits.rs`"),
+        ("unnamed_sizes_may_differ", "one of its models takes a plan per shape"),
+    ]
+);

@@ -159,6 +159,7 @@ fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
         prefer,
+        allow_software_gpu: settings.allow_software_gpu,
         ..RegistryOptions::default()
     })
 }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub store: Option<Store>,
     /// The policy file that is named.
     pub policy: Option<PathBuf>,
+    /// Whether a driver that computes on the CPU counts as a GPU.
+    pub allow_software_gpu: bool,
 }
 
 /// How much is said on standard error.
@@ -39,7 +41,8 @@ impl Settings {
             Color::Never => anstream::ColorChoice::Never,
         };
         let store = args.store.clone().map(Store::at).or_else(Store::of_user);
-        Self { format: args.output, verbosity, color, store, policy: args.policy.clone() }
+        let (policy, allow_software_gpu) = (args.policy.clone(), args.allow_software_gpu);
+        Self { format: args.output, verbosity, color, store, policy, allow_software_gpu }
     }
 
     pub(crate) fn is_json(&self) -> bool {

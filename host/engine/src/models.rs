@@ -117,6 +117,11 @@ pub(crate) async fn finish_loading(loading: Vec<Loading>, report: &mut LoadRepor
             load.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
         let model = model?;
         report.models.push((name.clone(), model.backend(), took));
+        let elsewhere = model.elsewhere();
+        if !elsewhere.is_empty() {
+            let parts = elsewhere.join("; ");
+            report.warnings.push(format!("model `{name}` runs on the CPU in part, not on its GPU: {parts}"));
+        }
         models.insert(name, model);
     }
     Ok(Models { by_name: Arc::new(models), caller: Caller::new() })

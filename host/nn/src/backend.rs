@@ -49,6 +49,12 @@ pub trait Model: Send + Sync {
     /// Whether rows of several callers may be merged into one run.
     fn batching(&self) -> Batching;
 
+    /// The parts of it that do not run on the target, where one was asked for
+    /// that allows that, each with its reason.
+    fn elsewhere(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Opens one thread's right to run the model.
     ///
     /// # Errors

@@ -122,6 +122,11 @@ impl ResidentModel {
         self.model.batching()
     }
 
+    /// The parts of it that do not run on the target, each with its reason.
+    pub fn elsewhere(&self) -> Vec<String> {
+        self.model.elsewhere()
+    }
+
     pub fn load_time(&self) -> Duration {
         self.load_time
     }

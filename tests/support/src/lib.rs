@@ -21,4 +21,6 @@ pub use certificates::write_certificates;
 pub use debian::trixie;
 pub use guests::{command, guest, target};
 pub use random::{Random, whatever_comes, whatever_text_comes};
-pub use tools::{must_have_everything, onnxruntime_library, program, python, resident_bytes, samara};
+pub use tools::{
+    has_gpu, must_have_everything, onnxruntime_library, program, python, resident_bytes, samara,
+};

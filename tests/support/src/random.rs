@@ -21,6 +21,16 @@ impl Random {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
     }
+
+    /// A number between -1 and 1.
+    pub fn float(&mut self) -> f32 {
+        self.below(2_000_001) as f32 / 1_000_000.0 - 1.0
+    }
+
+    /// So many numbers between -1 and 1.
+    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
 }
 
 /// Feeds each of the seeds, which are sound inputs, to a decoder, and after it

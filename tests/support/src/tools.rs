@@ -68,6 +68,18 @@ pub fn samara() -> PathBuf {
     samara
 }
 
+/// Whether a test of what runs on a GPU is to go on, given why there is none.
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn has_gpu(missing: Option<&str>) -> bool {
+    let Some(reason) = missing else { return true };
+    let reason = format!("{reason}: Debian's `mesa-vulkan-drivers` has one that computes on the CPU");
+    assert!(!must_have_everything(), "{reason}");
+    eprintln!("skipped: {reason}");
+    false
+}
+
 pub(crate) fn environment() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/samara/python"))
 }

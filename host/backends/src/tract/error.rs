@@ -6,13 +6,13 @@ use tract_onnx::prelude::TractError;
 use super::NAME;
 
 /// A model that tract would not prepare.
-pub(super) fn refused(source: &ModelSource, error: TractError) -> Error {
+pub(crate) fn refused(source: &ModelSource, backend: &'static str, error: TractError) -> Error {
     match error.downcast::<Error>() {
         Ok(Error::TooLarge { what, size, limit, .. }) => {
             Error::TooLarge { model: source.name.clone(), what, size, limit }
         }
         Ok(error) => error,
-        Err(error) => Error::Unsupported { model: source.name.clone(), backend: NAME, reason: words(&error) },
+        Err(error) => Error::Unsupported { model: source.name.clone(), backend, reason: words(&error) },
     }
 }
 
@@ -25,7 +25,7 @@ pub(super) fn failed(model: &str, error: TractError) -> Error {
 }
 
 /// The chain of causes on one line, bounded: some quote whole tensors.
-pub(super) fn words(error: &TractError) -> String {
+pub(crate) fn words(error: &TractError) -> String {
     const MOST: usize = 200;
     let causes: Vec<String> = error
         .chain()

@@ -19,7 +19,7 @@ use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 /// [`Batching::Rows`] when axis 0 of every input and output is one and the same
 /// open size, and no operator mixes what lies along it. Operators that are not
 /// known here, recurrent ones among them, count as mixing.
-pub(super) fn batching(model: &TypedModel) -> Batching {
+pub(crate) fn batching(model: &TypedModel) -> Batching {
     match follow(model) {
         Some(()) => Batching::Rows,
         None => Batching::None,

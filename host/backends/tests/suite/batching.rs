@@ -5,9 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use samara_nn::{
-    BatchPolicy, Batching, Choice, Compute, ErrorKind, LoadOptions, Pool, ResidentModel, RunContext, Tensor,
-};
+use samara_nn::{BatchPolicy, Batching, Choice, Compute, ErrorKind, Pool, ResidentModel, RunContext, Tensor};
 use samara_test::onnx::ready;
 
 use crate::{Subject, noise, source};
@@ -87,7 +85,7 @@ fn block_on<F: Future>(mut future: Pin<Box<F>>) -> F::Output {
 
 fn acquire(subject: &Subject, pool: &Pool, name: &str, bytes: Vec<u8>) -> Arc<ResidentModel> {
     let choice = Choice::Named(subject.backend.name().to_owned());
-    pool.acquire(&source(name, bytes, None), &choice, &LoadOptions::default()).unwrap()
+    pool.acquire(&source(name, bytes, None), &choice, &subject.options()).unwrap()
 }
 
 pub(crate) fn concurrent_calls_are_merged(subject: &Subject) {

@@ -58,6 +58,9 @@ pub(crate) struct GlobalArgs {
     /// File that says whose signatures images need [default: /etc/samara/policy.toml, else the user's]
     #[arg(long, global = true, env = "SAMARA_POLICY", hide_env_values = true, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Let a driver that computes on the CPU count as a GPU
+    #[arg(long, global = true, env = "SAMARA_ALLOW_SOFTWARE_GPU", hide_env_values = true)]
+    pub allow_software_gpu: bool,
     /// What standard output carries
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,

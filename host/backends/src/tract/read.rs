@@ -1,0 +1,201 @@
+//! From an ONNX file to tract's typed model, for every backend that begins with
+//! one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use prost::Message;
+use samara_nn::{ANY_SIZE, Datatype, Error, ModelSource, Result, TensorSpec};
+use tract_onnx::Onnx;
+use tract_onnx::data_resolver::FopenDataResolver;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{InferenceModel, InferenceModelExt, TDim, TractResult, TypedModel};
+use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
+use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, bail, format_err};
+use tract_onnx::tract_hir::tract_core::ops::cast::cast;
+
+use super::{guard, tensors};
+use crate::onnx::{self, Dim, Outline, is_default_domain, quote};
+
+/// Refuses models with operators that tract lacks, naming every one.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(crate) fn check_operators(
+    source: &ModelSource,
+    outline: &Outline<'_>,
+    backend: &'static str,
+) -> Result<()> {
+    let unsupported = |reason: String| Error::Unsupported { model: source.name.clone(), backend, reason };
+    let opset = outline.default_opset();
+    if opset > NEWEST_OPSET {
+        return Err(unsupported(format!(
+            "it is written in ONNX operator set {opset}, and {NEWEST_OPSET} is the newest that is known"
+        )));
+    }
+    let mut missing = BTreeSet::new();
+    let mut first = None;
+    outline.for_each_node(&mut |node| {
+        let known_domain = is_default_domain(node.domain) || OTHER_DOMAINS.contains(&node.domain);
+        if known_domain && framework().op_register.0.contains_key(node.operator) {
+            return;
+        }
+        first.get_or_insert_with(|| node.to_string());
+        missing.insert(match node.domain {
+            "" => node.operator.to_owned(),
+            domain => format!("{domain}.{}", node.operator),
+        });
+    });
+    match first {
+        None => Ok(()),
+        Some(first) => {
+            let missing: Vec<String> = missing.iter().take(10).map(|name| quote(name)).collect();
+            Err(unsupported(format!("it lacks the operator {}; the first is at {first}", missing.join(", "))))
+        }
+    }
+}
+
+/// Refuses models that take or give datatypes that the backend lacks.
+///
+/// # Errors
+/// [`Error::Unsupported`] naming the tensor.
+pub(crate) fn check_datatypes(
+    source: &ModelSource,
+    outline: &Outline<'_>,
+    backend: &'static str,
+    lacked: &[Datatype],
+) -> Result<()> {
+    for value in outline.free_inputs().chain(&outline.graph.outputs) {
+        let datatype = value.tensor.as_ref().and_then(|tensor| onnx::datatype(tensor.datatype));
+        if let Some(datatype) = datatype.filter(|datatype| lacked.contains(datatype)) {
+            let reason = format!("tensor {} is {datatype}, which it cannot compute", quote(value.name));
+            return Err(Error::Unsupported { model: source.name.clone(), backend, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an input has an open size.
+pub(crate) fn is_dynamic(outline: &Outline<'_>) -> bool {
+    outline.free_inputs().flat_map(|input| shape(input)).any(|size| size == ANY_SIZE)
+}
+
+/// The declared sizes of a tensor, `-1` for open ones.
+pub(crate) fn shape(value: &onnx::ValueInfo<'_>) -> Vec<i64> {
+    let dims = value.tensor.iter().flat_map(|tensor| tensor.shape.iter().flatten());
+    dims.map(|dim| if let Dim::Fixed(size) = dim { *size } else { ANY_SIZE }).collect()
+}
+
+/// The inputs that a caller gives.
+pub(crate) fn inputs(outline: &Outline<'_>) -> Vec<TensorSpec> {
+    let specs = outline.free_inputs().map(|input| {
+        let number = input.tensor.as_ref().map_or(0, |tensor| tensor.datatype);
+        TensorSpec::new(input.name, onnx::datatype(number).unwrap_or(Datatype::Fp32), shape(input))
+    });
+    specs.collect()
+}
+
+/// The outputs as tract inferred them.
+pub(crate) fn outputs(typed: &TypedModel, outline: &Outline<'_>) -> TractResult<Vec<TensorSpec>> {
+    let specs = outline.graph.outputs.iter().enumerate().map(|(index, output)| {
+        let fact = typed.output_fact(index)?;
+        let datatype = tensors::datatype(fact.datum_type).ok_or_else(|| {
+            format_err!("output {} has tract's type {:?}", quote(output.name), fact.datum_type)
+        })?;
+        let sizes: Vec<i64> = fact.shape.iter().map(|size| size.as_i64().unwrap_or(ANY_SIZE)).collect();
+        Ok(TensorSpec::new(output.name, datatype, sizes))
+    });
+    specs.collect()
+}
+
+/// Reads a model as far as its operators, with what the file says of inner
+/// tensors where `value_info`.
+pub(crate) fn parse(
+    source: &ModelSource,
+    backend: &'static str,
+    value_info: bool,
+    tensor_limit: u64,
+) -> TractResult<InferenceModel> {
+    // The framework's own reader would copy the file first.
+    let proto = ModelProto::decode(&source.bytes[..]).map_err(|error| {
+        let reason = error.to_string();
+        Error::InvalidModel { model: source.name.clone(), backend, reason }
+    })?;
+    let directory = match source.path.as_deref().map(|path| path.parent().unwrap_or(Path::new(""))) {
+        None => None,
+        Some(directory) => {
+            let directory = directory.to_str();
+            Some(directory.ok_or_else(|| format_err!("the path of its directory is not UTF-8"))?)
+        }
+    };
+    let framework = framework().clone().with_ignore_value_info(!value_info);
+    let parsed = framework.parse_with_template(&proto, directory, guard::template(tensor_limit))?;
+    if let Some(name) = parsed.unresolved_inputs.first() {
+        bail!("nothing provides `{name}`");
+    }
+    Ok(parsed.model)
+}
+
+/// Names every size that the inputs leave open.
+pub(crate) fn with_symbols(mut model: InferenceModel) -> TractResult<InferenceModel> {
+    for index in 0..model.inputs.len() {
+        let fact = model.input_fact(index)?.clone();
+        let sizes = fact.shape.dims().map(|size| {
+            size.concretize().unwrap_or_else(|| TDim::from(model.symbols.new_with_prefix("size")))
+        });
+        let shape = ShapeFactoid::from(sizes.collect::<Vec<TDim>>());
+        model.set_input_fact(index, fact.with_shape(shape))?;
+    }
+    Ok(model)
+}
+
+/// Gives the inputs these shapes, and the sizes that they name these values.
+pub(crate) fn with_shapes(mut model: InferenceModel, shapes: &[Vec<usize>]) -> TractResult<InferenceModel> {
+    let mut values = HashMap::new();
+    for (index, shape) in shapes.iter().enumerate() {
+        let fact = model.input_fact(index)?.clone();
+        for (size, &value) in fact.shape.dims().zip(shape) {
+            if let Some(TDim::Sym(symbol)) = size.concretize() {
+                values.insert(symbol, TDim::from(value));
+            }
+        }
+        model.set_input_fact(index, fact.with_shape(ShapeFactoid::from(shape.clone())))?;
+    }
+    model.set_symbols(&values)?;
+    Ok(model)
+}
+
+/// Infers every shape and datatype, with sizes as outputs turned into numbers.
+pub(crate) fn typed(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut typed = model.into_typed()?;
+    let mut outputs = typed.output_outlets()?.to_vec();
+    for outlet in &mut outputs {
+        if typed.outlet_fact(*outlet)?.datum_type == DatumType::TDim {
+            let name = typed.unique_name(format!("{}.sizes", typed.node(outlet.node).name)).into_owned();
+            *outlet = typed.wire_node(name, cast(DatumType::I64), &[*outlet])?[0];
+        }
+    }
+    typed.select_output_outlets(&outputs)?;
+    typed.into_decluttered()
+}
+
+/// The newest operator set that the conformance runs cover.
+const NEWEST_OPSET: i64 = 27;
+
+/// Domains whose operators tract has under the same names.
+const OTHER_DOMAINS: [&str; 2] = ["ai.onnx.ml", "com.microsoft"];
+
+/// tract's reader of ONNX files, with its operators.
+fn framework() -> &'static Onnx {
+    static FRAMEWORK: OnceLock<Onnx> = OnceLock::new();
+    FRAMEWORK.get_or_init(|| {
+        let mut framework = tract_onnx::onnx();
+        // Not in any published operator set, and it fills memory while it is read.
+        framework.op_register.0.remove("ConstantLike");
+        guard::guard(&mut framework);
+        // A mapped file that shrinks while it is read would end the process.
+        framework.provider = Arc::new(FopenDataResolver);
+        framework
+    })
+}

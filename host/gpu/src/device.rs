@@ -1,0 +1,277 @@
+//! Adapters, and the devices that are opened on them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use wgpu::{
+    AdapterInfo, Backends, DeviceDescriptor, DeviceType, Features, Instance, InstanceDescriptor, Limits,
+};
+
+use crate::error::{Error, Result};
+use crate::lower::Abilities;
+use crate::pipeline::Pipelines;
+use crate::schedule::Bounds;
+
+/// Which adapters may be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Whether a driver that computes on the CPU counts as a GPU.
+    pub allow_software: bool,
+}
+
+/// An adapter of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// The number by which it is asked for: real GPUs come first.
+    pub index: u32,
+    pub name: String,
+    /// What it is, through which interface, and its driver.
+    pub details: String,
+    /// Whether it computes on the CPU.
+    pub is_software: bool,
+}
+
+/// The GPUs of this machine. Adapters are looked for once, when first asked
+/// for; a device is opened when first used, shared by all who use it, and
+/// opened again once it was lost.
+pub struct Gpus {
+    options: GpuOptions,
+    adapters: OnceLock<Adapters>,
+    open: Mutex<HashMap<usize, Arc<Gpu>>>,
+}
+
+struct Adapters {
+    found: Vec<wgpu::Adapter>,
+    /// Why there are none.
+    reason: String,
+}
+
+/// An open device.
+pub(crate) struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub pipelines: Pipelines,
+    pub abilities: Abilities,
+    pub bounds: Bounds,
+    /// Floating-point operations that one submission may take.
+    pub submission: u64,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// Why the device is gone.
+    lost: Option<String>,
+    /// An error that no call was there to take.
+    stray: Option<String>,
+}
+
+impl Gpus {
+    pub fn new(options: GpuOptions) -> Self {
+        Self { options, adapters: OnceLock::new(), open: Mutex::default() }
+    }
+
+    /// The adapters of this machine, software ones too.
+    pub fn adapters(&self) -> Vec<AdapterDescription> {
+        let infos = self.found().found.iter().map(wgpu::Adapter::get_info).enumerate();
+        infos.map(|(index, info)| describe(index, &info)).collect()
+    }
+
+    /// The adapter that a model runs on: the one with this number, or the first.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`], which lists those found.
+    pub fn choose(&self, index: Option<u32>) -> Result<AdapterDescription> {
+        let adapters = self.adapters();
+        let usable = |adapter: &&AdapterDescription| self.options.allow_software || !adapter.is_software;
+        let chosen = match index {
+            Some(index) => adapters.iter().find(|adapter| adapter.index == index).filter(usable),
+            None => adapters.iter().find(usable),
+        };
+        chosen.cloned().ok_or_else(|| Error::NoAdapter(self.none(index, &adapters)))
+    }
+
+    /// The device on an adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when there is none that may be used, or it cannot be
+    /// opened.
+    pub(crate) fn open(&self, index: Option<u32>) -> Result<Arc<Gpu>> {
+        let index = self.choose(index)?.index as usize;
+        let mut open = lock(&self.open);
+        if let Some(gpu) = open.get(&index).filter(|gpu| gpu.check().is_ok()) {
+            return Ok(Arc::clone(gpu));
+        }
+        let gpu = Arc::new(Gpu::open(&self.found().found[index])?);
+        open.insert(index, Arc::clone(&gpu));
+        Ok(gpu)
+    }
+
+    fn found(&self) -> &Adapters {
+        self.adapters.get_or_init(Adapters::find)
+    }
+
+    /// Why no adapter can be used.
+    fn none(&self, index: Option<u32>, adapters: &[AdapterDescription]) -> String {
+        if adapters.is_empty() {
+            return format!("no GPU adapter was found: {}", self.found().reason);
+        }
+        let list: Vec<String> = adapters
+            .iter()
+            .map(|adapter| format!("{}: {} ({})", adapter.index, adapter.name, adapter.details))
+            .collect();
+        let list = list.join(", ");
+        match index {
+            Some(index) if adapters.iter().all(|adapter| adapter.index != index) => {
+                format!("there is no GPU adapter {index}; found are {list}")
+            }
+            _ => format!(
+                "only software adapters were found, which count as a GPU only where that is allowed: {list}"
+            ),
+        }
+    }
+}
+
+impl Adapters {
+    fn find() -> Self {
+        let backends = Backends::VULKAN | Backends::METAL | Backends::DX12;
+        let descriptor = InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() };
+        let instance = Instance::new(descriptor);
+        let mut found = pollster::block_on(instance.enumerate_adapters(backends));
+        found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+        let reason = match found.is_empty() {
+            false => String::new(),
+            true => {
+                let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
+                pollster::block_on(request).err().map_or_else(String::new, |error| error.to_string())
+            }
+        };
+        Self { found, reason }
+    }
+}
+
+/// Faster kinds of adapters first.
+fn rank(kind: DeviceType) -> u8 {
+    match kind {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    }
+}
+
+fn describe(index: usize, info: &AdapterInfo) -> AdapterDescription {
+    let kind = match info.device_type {
+        DeviceType::DiscreteGpu => "discrete GPU",
+        DeviceType::IntegratedGpu => "integrated GPU",
+        DeviceType::VirtualGpu => "virtual GPU",
+        DeviceType::Cpu => "software adapter",
+        DeviceType::Other => "GPU",
+    };
+    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+    AdapterDescription {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        name: info.name.clone(),
+        details: format!("{kind}, {}, {}", info.backend, driver.trim()),
+        is_software: info.device_type == DeviceType::Cpu,
+    }
+}
+
+/// What a submission takes at most, so that a run can be given up between two:
+/// about a tenth of a second on a slow device of the kind.
+const SUBMISSION: u64 = 50_000_000_000;
+const SOFTWARE_SUBMISSION: u64 = 150_000_000;
+
+impl Gpu {
+    fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let wanted = Features::SHADER_F16 | Features::SHADER_INT64;
+        let features = adapter.features() & wanted;
+        let limits: Limits = adapter.limits();
+        let descriptor = DeviceDescriptor {
+            label: Some("samara"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..DeviceDescriptor::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::NoAdapter(format!("{} cannot be opened: {error}", info.name)))?;
+        let faults: Arc<Mutex<Faults>> = Arc::default();
+        let lost = Arc::clone(&faults);
+        device.set_device_lost_callback(move |reason, message| {
+            lock(&lost).lost = Some(format!("{reason:?} {message}").trim().to_owned());
+        });
+        let stray = Arc::clone(&faults);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&stray).stray = Some(error.to_string());
+        }));
+        let abilities = Abilities {
+            f16: features.contains(Features::SHADER_F16),
+            int64: features.contains(Features::SHADER_INT64),
+        };
+        let bounds = Bounds {
+            tensor: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
+            workgroups: limits.max_compute_workgroups_per_dimension,
+        };
+        let is_software = info.device_type == DeviceType::Cpu;
+        let submission = if is_software { SOFTWARE_SUBMISSION } else { SUBMISSION };
+        Ok(Self { device, queue, pipelines: Pipelines::default(), abilities, bounds, submission, faults })
+    }
+
+    /// # Errors
+    /// [`Error::Lost`] once the device is gone, [`Error::Failed`] for an error
+    /// that came up since this was last asked.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut faults = lock(&self.faults);
+        if let Some(reason) = &faults.lost {
+            return Err(Error::Lost(reason.clone()));
+        }
+        match faults.stray.take() {
+            Some(stray) => Err(Error::Failed(stray)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the device is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        lock(&self.faults).lost.is_some()
+    }
+
+    /// Whether the device is gone, asked of the device itself: it tells of its
+    /// loss only when it is asked for something.
+    pub(crate) fn was_lost(&self) -> bool {
+        // Its answer comes through the callback.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.is_lost()
+    }
+
+    /// Does `work`, and gives the error that the device met in it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] for `what`, [`Error::Lost`], [`Error::Failed`].
+    pub(crate) fn guarded<T>(&self, what: &str, size: u64, work: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let done = work();
+        let errors = [validation.pop(), internal.pop()].map(pollster::block_on);
+        let exhausted = pollster::block_on(memory.pop());
+        if exhausted.is_none() && errors.iter().all(Option::is_none) {
+            return Ok(done);
+        }
+        if self.was_lost() {
+            self.check()?;
+        }
+        if exhausted.is_some() {
+            return Err(Error::OutOfMemory { what: what.to_owned(), size });
+        }
+        let reasons: Vec<String> = errors.iter().flatten().map(ToString::to_string).collect();
+        Err(Error::Failed(format!("{what}: {}", reasons.join("; "))))
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,14 @@
+// One element of the output per thread: all that is computed is in `finish`.
+// `place` says where in the output the element goes.
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 256u + thread;
+    if (i < params.count) {
+        out[place(i)] = finish(i, 0u);
+    }
+}
