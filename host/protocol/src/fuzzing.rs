@@ -7,11 +7,9 @@ use prost::Message;
 use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
 
 use crate::Traceparent;
-use crate::grpc::proto::model_infer_request::InferInputTensor;
-use crate::grpc::proto::model_infer_response::InferOutputTensor;
 use crate::grpc::proto::{InferTensorContents, ModelInferRequest, ModelInferResponse};
-use crate::grpc::request::{self, Form};
-use crate::grpc::{bounds, response, timeout};
+use crate::grpc::request::{self, Asked, Form};
+use crate::grpc::{bounds, client, response, timeout};
 use crate::headers;
 use crate::json::{Inputs, parse_request, parse_tensors};
 use crate::rest::decode::{self, Decoded};
@@ -30,7 +28,7 @@ pub fn rest_infer_request(json_length: Option<usize>, body: &[u8]) {
 
 /// A message `ModelInferRequest` of gRPC. Its lists become no more than is
 /// counted before it is read; tensors come back the same when they are answered,
-/// in both forms, and sent again.
+/// in both forms, and when they are sent again.
 ///
 /// # Panics
 /// Where they do not.
@@ -39,13 +37,22 @@ pub fn grpc_infer_request(bytes: &[u8]) {
     let Ok(message) = ModelInferRequest::decode(bytes) else { return };
     let held = message.inputs.iter().filter_map(|input| input.contents.as_ref()).map(held).sum::<usize>();
     assert!(held as u64 <= lists, "{held} bytes where {lists} were counted");
-    let Ok(asked) = request::read(message) else { return };
-    let inputs = asked.inference.inputs;
+    let Ok(Asked { inference, .. }) = request::read(message) else { return };
+    let inputs = inference.inputs;
     for form in [Form::Raw, Form::Typed] {
         let Ok(answer) = response::write(inputs.clone(), form) else { continue };
-        let answer = ModelInferResponse::decode(answer.encode_to_vec().as_slice());
-        let again = answer.map(|answer| request::read(sent_again(answer)));
-        assert!(again.is_ok_and(|again| again.is_ok_and(|again| again.inference.inputs == inputs)));
+        let answer = ModelInferResponse::decode(answer.encode_to_vec().as_slice()).map(client::outputs);
+        assert!(answer.is_ok_and(|outputs| outputs.is_ok_and(|outputs| outputs == inputs)));
+    }
+    let again = request::read(client::request(&inputs, &inference.outputs));
+    assert!(again.is_ok_and(|again| again.inference.inputs == inputs));
+}
+
+/// A message `ModelInferResponse` of gRPC, as a client reads it.
+pub fn grpc_infer_response(bytes: &[u8]) {
+    let Ok(answer) = ModelInferResponse::decode(bytes) else { return };
+    if let Err(error) = client::outputs(answer) {
+        assert!(!error.to_string().is_empty());
     }
 }
 
@@ -59,19 +66,6 @@ fn held(lists: &InferTensorContents) -> usize {
         + size_of_val(lists.fp32_contents.as_slice())
         + size_of_val(lists.fp64_contents.as_slice())
         + size_of_val(lists.bytes_contents.as_slice())
-}
-
-/// A request whose inputs are the outputs of an answer.
-fn sent_again(answer: ModelInferResponse) -> ModelInferRequest {
-    let input = |output: InferOutputTensor| {
-        let InferOutputTensor { name, datatype, shape, parameters, contents } = output;
-        InferInputTensor { name, datatype, shape, parameters, contents }
-    };
-    ModelInferRequest {
-        inputs: answer.outputs.into_iter().map(input).collect(),
-        raw_input_contents: answer.raw_output_contents,
-        ..ModelInferRequest::default()
-    }
 }
 
 /// Tensors as JSON. What was read comes back the same when it is written and
@@ -148,6 +142,8 @@ mod tests {
 
     #[test]
     fn requests_of_grpc() {
+        use crate::grpc::proto::model_infer_request::InferInputTensor;
+
         let input = InferInputTensor {
             name: "x".to_owned(),
             datatype: "FP32".to_owned(),

@@ -1,0 +1,17 @@
+//! A model file, as it is checked before any engine sees it.
+#![no_main]
+
+use samara_nn::{Format, ModelSource};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let source = ModelSource {
+        name: "m".to_owned(),
+        identity: String::new(),
+        format: Format::Onnx,
+        bytes: bytes.to_vec().into(),
+        path: None,
+    };
+    if let Err(error) = samara_backends::check(&source) {
+        assert!(!error.to_string().is_empty());
+    }
+});
