@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use samara_gpu::{AdapterDescription, Executable, ExecutableOptions, GpuOptions, Gpus};
 use samara_nn::{
-    Backend, Batching, Datatype, Device, Error, Footprint, Format, LoadOptions, Model, ModelSource, Probe,
-    Result, RunContext, Session, Signature, Target, Tensor,
+    Backend, Batching, Datatype, Device, Error, Footprint, Format, LoadOptions, Model, ModelSource, Plan,
+    Planned, Probe, Result, RunContext, Session, Signature, Target, Tensor,
 };
 use tract_onnx::prelude::TypedModel;
 use tract_onnx::tract_hir::tract_core::ops::einsum::prefix_matmul::rewrite_einsum_to_prefix_matmul;
@@ -152,8 +152,18 @@ impl Model for WgpuModel {
         self.0.executable.cpu_nodes().iter().map(ToString::to_string).collect()
     }
 
+    fn as_planned(&self) -> Option<&dyn Planned> {
+        Some(self)
+    }
+
     fn session(&self) -> Result<Box<dyn Session>> {
         Ok(Box::new(WgpuSession(Arc::clone(&self.0))))
+    }
+}
+
+impl Planned for WgpuModel {
+    fn plan(&self, shapes: &[Vec<usize>]) -> Result<Plan> {
+        self.0.executable.plan(shapes).map_err(|error| failed(&self.0.name, error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use samara_nn::{Mismatch, RunContext, Tensor};
+use samara_nn::{Mismatch, Plan, RunContext, Tensor};
 use tract_core::internal::{Symbol, SymbolValues, TDim, TypedModel};
 use wgpu::BufferUsages;
 
@@ -13,7 +13,7 @@ use crate::exec::{Arena, Shared, given_up};
 use crate::io::to_device;
 use crate::lower::lower;
 use crate::pipeline::Pipeline;
-use crate::plan::Plan;
+use crate::plan::plan;
 use crate::program::{Origin, Program};
 use crate::schedule::{Bounds, Schedule, Sizes};
 use crate::shader::Shader;
@@ -135,7 +135,7 @@ impl Executable {
         if let Some(arena) = idle {
             resident.give_back(&schedule, arena);
         }
-        Ok(Plan::new(&self.program, &schedule))
+        Ok(plan(&self.program, &schedule))
     }
 
     /// What the model holds on its device, made anew where that was lost.

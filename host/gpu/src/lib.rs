@@ -46,4 +46,3 @@ mod view;
 pub use device::{AdapterDescription, GpuOptions, Gpus};
 pub use error::{Error, Refusal, Result};
 pub use executable::{Executable, ExecutableOptions};
-pub use plan::{Plan, PlanStep};

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::context::RunContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Planned;
 use crate::signature::Signature;
 use crate::target::Target;
 use crate::tensor::Tensor;
@@ -53,6 +54,11 @@ pub trait Model: Send + Sync {
     /// that allows that, each with its reason.
     fn elsewhere(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The model as one that tells what its runs do, where it can.
+    fn as_planned(&self) -> Option<&dyn Planned> {
+        None
     }
 
     /// Opens one thread's right to run the model.

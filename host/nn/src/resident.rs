@@ -15,6 +15,7 @@ use crate::context::{Cancellation, RunContext};
 use crate::error::{Error, Result};
 use crate::load::{Counters, ModelLoad};
 use crate::pace::Pace;
+use crate::plan::Plan;
 use crate::pool::{Membership, lock};
 use crate::signature::Signature;
 use crate::target::Target;
@@ -125,6 +126,15 @@ impl ResidentModel {
     /// The parts of it that do not run on the target, each with its reason.
     pub fn elsewhere(&self) -> Vec<String> {
         self.model.elsewhere()
+    }
+
+    /// What a run for inputs of these shapes does; `None` where the backend does
+    /// not tell.
+    ///
+    /// # Errors
+    /// As a run with such inputs.
+    pub fn plan(&self, shapes: &[Vec<usize>]) -> Result<Option<Plan>> {
+        self.model.as_planned().map(|model| model.plan(shapes)).transpose()
     }
 
     pub fn load_time(&self) -> Duration {

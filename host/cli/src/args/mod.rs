@@ -226,6 +226,9 @@ pub(crate) struct InspectArgs {
     /// Folder with `samara.toml`, component or bundle (`.wasm`), model (`.onnx`), or image
     #[arg(default_value = ".")]
     pub what: String,
+    /// Show what a run of each model does, where its backend tells; open sizes count as 1
+    #[arg(long)]
+    pub plan: bool,
     /// Give a `.wasm` a model under this name
     #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
     pub models: Vec<(String, PathBuf)>,

@@ -72,5 +72,4 @@ fn a_plan_says_what_runs() {
     let [step] = &plan.steps[..] else { panic!("{plan}") };
     assert_eq!((step.kernel.as_str(), step.nodes.as_slice()), ("map+exp", &["y".to_owned()][..]));
     assert_eq!((step.flops, step.bytes), (100, 800));
-    assert!(plan.to_string().contains("1 launches, 100 FLOP"), "{plan}");
 }

@@ -2,9 +2,11 @@
 
 mod image;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use samara_engine::{FunctionSource, Limits, StageSource};
-use samara_nn::{ResidentModel, Signature, TensorSpec, format_shape};
+use samara_nn::{Plan, ResidentModel, Signature, TensorSpec, format_shape};
 use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +27,8 @@ struct Facts<'a> {
     source: &'a FunctionSource,
     capabilities: Capabilities,
     image: Option<ImageFacts<'a>>,
+    /// What a run of each model does, where that was asked for.
+    plans: BTreeMap<String, Plan>,
 }
 
 pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
@@ -39,13 +43,29 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
         }
         _ => None,
     };
-    let facts = Facts { loaded: &loaded, source: &source, capabilities, image };
+    let plans = if args.plan { plans(&loaded, printer)? } else { BTreeMap::new() };
+    let facts = Facts { loaded: &loaded, source: &source, capabilities, image, plans };
     if printer.is_json() {
         printer.json(&facts.as_json())?;
     } else {
         printer.data(&facts.as_text())?;
     }
     Ok(Outcome::Done)
+}
+
+/// What a run of each model does when every open size is 1.
+fn plans(loaded: &Loaded, printer: &Printer) -> Result<BTreeMap<String, Plan>> {
+    let mut plans = BTreeMap::new();
+    for (name, model) in loaded.function.models() {
+        let size = |size: &i64| usize::try_from(*size).unwrap_or(1);
+        let shapes: Vec<Vec<usize>> =
+            model.signature().inputs.iter().map(|spec| spec.shape.iter().map(size).collect()).collect();
+        match model.plan(&shapes)? {
+            Some(plan) => _ = plans.insert(name.clone(), plan),
+            None => printer.warn(&format!("backend `{}` does not tell what a run does", model.backend())),
+        }
+    }
+    Ok(plans)
 }
 
 /// A signature as JSON: inputs and outputs with name, datatype and shape, as
@@ -94,6 +114,8 @@ impl Facts<'_> {
             "digest": request.map(|request| samara_engine::sha256(&request.source.bytes)),
             "backend": model.backend(),
             "target": request.map(|request| request.options.target.to_string()),
+            "elsewhere": model.elsewhere(),
+            "plan": self.plans.get(name).map(plan_json),
             "signature": signature_json(model.signature()),
         })
     }
@@ -125,12 +147,25 @@ impl Facts<'_> {
         let size = request.map_or(0, |request| request.source.bytes.len());
         let format = request.map_or("", |request| request.source.format.name());
         let digest = request.map(|request| samara_engine::sha256(&request.source.bytes)).unwrap_or_default();
-        vec![
+        let mut lines = vec![
             format!("{name}  {format}, {}, by {}", size_text(size as u64), model.backend()),
             format!("  {DIM}{digest}{DIM:#}"),
             format!("  {}", model.signature()),
-        ]
+        ];
+        lines.extend(model.elsewhere().iter().map(|part| format!("  on the CPU: {part}")));
+        let plan = self.plans.get(name).map(Plan::to_string).unwrap_or_default();
+        lines.extend(plan.lines().map(|line| format!("  {line}")));
+        lines
     }
+}
+
+fn plan_json(plan: &Plan) -> Value {
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .map(|step| json!({ "kernel": step.kernel, "nodes": step.nodes, "flops": step.flops, "bytes": step.bytes }))
+        .collect();
+    json!({ "steps": steps, "flops": plan.flops(), "bytes": plan.bytes(), "memory": plan.memory })
 }
 
 fn section(title: &str, lines: &[String]) -> String {
