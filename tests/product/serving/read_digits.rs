@@ -94,6 +94,13 @@ fn send(stream: &mut BufReader<TcpStream>, piece: &[u8]) {
 }
 
 #[test]
+fn to_run_it_is_to_serve_it() {
+    let told = crate::support::samara(&["run", "examples/read-digits"]).bad();
+    assert!(told.contains("is an HTTP function, which answers requests"), "{told}");
+    assert!(told.contains("hint: serve it: `samara serve examples/read-digits`"), "{told}");
+}
+
+#[test]
 fn it_has_the_model_that_digits_trained() {
     let model =
         |example: &str| std::fs::read(root().join("examples").join(example).join("digits.onnx")).unwrap();

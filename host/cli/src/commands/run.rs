@@ -34,9 +34,10 @@ pub(crate) fn run(args: &RunArgs, settings: &Settings, printer: &Printer) -> Res
         (Kind::Command(_), _) => run_command(args, &loaded),
         (_, Some(signature)) => call(args, &what, &loaded, signature, printer),
         (kind, None) => bail!(
-            "`{}` is {}, which answers requests; this version of samara runs functions and commands, serving comes with a later one",
+            "`{}` is {}, which answers requests\nhint: serve it: `samara serve {}`",
             loaded.function.name(),
-            kind.name()
+            kind.name(),
+            args.what
         ),
     };
     loaded.leave();

@@ -92,7 +92,9 @@ async fn body<T: DeserializeOwned + Default>(server: &Server, request: Request<I
     let (parts, body) = request.into_parts();
     let timeout = server.config().limits.body_timeout;
     encoding::check_media_type(&parts.headers)?;
-    let body = crate::body::read(body, Bounds { limit: LIMIT, timeout, share: None, tensors_at: 0 }).await?;
+    let share = server.bodies.share();
+    let bounds = Bounds { limit: LIMIT, timeout, share: Some(&share), tensors_at: 0 };
+    let body = crate::body::read(body, bounds).await?;
     let body = encoding::unpacked(&parts.headers, body, LIMIT).await?;
     if body.is_empty() {
         return Ok(T::default());

@@ -62,7 +62,7 @@ fn plans(loaded: &Loaded, printer: &Printer) -> Result<BTreeMap<String, Plan>> {
             model.signature().inputs.iter().map(|spec| spec.shape.iter().map(size).collect()).collect();
         match model.plan(&shapes)? {
             Some(plan) => _ = plans.insert(name.clone(), plan),
-            None => printer.warn(&format!("backend `{}` does not tell what a run does", model.backend())),
+            None => printer.warn(format!("backend `{}` does not tell what a run does", model.backend())),
         }
     }
     Ok(plans)
