@@ -94,6 +94,16 @@ fn classify_image_on_a_gpu_gives_the_answer_of_the_cpu() {
     for (gpu, cpu) in numbers(&gpu, "probabilities").iter().zip(numbers(&cpu, "probabilities")) {
         assert!((gpu - cpu).abs() < 1e-4, "{gpu} on the GPU, {cpu} on the CPU");
     }
+    let place = ["--target", "gpu", "--allow-software-gpu", "--plan", "--output", "json"];
+    let facts = samara(&[&["inspect", "examples/classify-image"], &place[..]].concat()).response();
+    let steps = facts["models"]["classifier"]["plan"]["steps"].as_array().unwrap();
+    let kernels: Vec<&str> = steps.iter().map(|step| step["kernel"].as_str().unwrap()).collect();
+    // 53 convolutions, the mean and the dense layer, each with all that follows; some in two launches.
+    assert!((55..=61).contains(&kernels.len()), "{kernels:?}");
+    assert!(
+        kernels.iter().all(|kernel| !kernel.starts_with("copy") && !kernel.starts_with("map")),
+        "{kernels:?}"
+    );
 }
 
 #[test]

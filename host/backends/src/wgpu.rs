@@ -7,8 +7,6 @@ use samara_nn::{
     Backend, Batching, Datatype, Device, Error, Footprint, Format, LoadOptions, Model, ModelSource, Plan,
     Planned, Probe, Result, RunContext, Session, Signature, Target, Tensor,
 };
-use tract_onnx::prelude::TypedModel;
-use tract_onnx::tract_hir::tract_core::ops::einsum::prefix_matmul::rewrite_einsum_to_prefix_matmul;
 
 use crate::onnx::Outline;
 use crate::stack::on_large_stack;
@@ -45,9 +43,7 @@ impl Wgpu {
         for &value_info in attempts {
             let typed = read::parse(source, NAME, value_info, limit)
                 .and_then(|model| read::typed(read::with_symbols(model)?))
-                .and_then(|typed| {
-                    Ok((read::outputs(&typed, outline)?, rows::batching(&typed), prefixed(typed)?))
-                });
+                .and_then(|typed| Ok((read::outputs(&typed, outline)?, rows::batching(&typed), typed)));
             match typed {
                 Ok((outputs, batching, typed)) => {
                     let signature = Signature { inputs: read::inputs(outline), outputs };
@@ -117,12 +113,6 @@ fn adapter(target: Target) -> Option<u32> {
 fn device(adapter: &AdapterDescription) -> Device {
     let description = format!("{} ({})", adapter.name, adapter.details);
     Device { target: Target::Gpu(Some(adapter.index)), description }
-}
-
-/// Every product as one of matrices, behind the axes over which it is repeated.
-fn prefixed(mut typed: TypedModel) -> tract_onnx::prelude::TractResult<TypedModel> {
-    rewrite_einsum_to_prefix_matmul(&mut typed, false)?;
-    typed.into_decluttered()
 }
 
 struct WgpuModel(Arc<Loaded>);

@@ -39,6 +39,7 @@ fn main(
     }
     let base_a = params.a_offset + batch_offset(batch, params.a_batch0, params.a_batch1, params.a_batch2);
     let base_b = params.b_offset + batch_offset(batch, params.b_batch0, params.b_batch1, params.b_batch2);
+    let base_out = batch_offset(batch, params.out_batch0, params.out_batch1, params.out_batch2);
     let first_k = split * params.share;
     let end_k = min(params.k, first_k + params.share);
     let my_m = (thread / 16u) * 4u;
@@ -98,7 +99,7 @@ fn main(
         let row = first_m + my_m + e / 4u;
         let column = first_n + my_n + e % 4u;
         if (row < params.m && column < params.n) {
-            let i = (batch * params.m + row) * params.n + column;
+            let i = base_out + row * params.out_m + column * params.out_n;
             if (PARTIAL) {
                 out[split * params.batches * params.m * params.n + i] = finish(i, sum[e]);
             } else {

@@ -31,6 +31,8 @@ fn main(
     let base_a = params.a_offset + batch_offset(batch, params.a_batch0, params.a_batch1, params.a_batch2);
     let base_b = params.b_offset + batch_offset(batch, params.b_batch0, params.b_batch1, params.b_batch2);
 
+    let base_out = batch_offset(batch, params.out_batch0, params.out_batch1, params.out_batch2);
+
     var s0 = Found(0);
     var s1 = Found(0);
     var s2 = Found(0);
@@ -65,7 +67,7 @@ fn main(
     }
     if (lane_k == 0u && column < params.n) {
         for (var row = 0u; row < params.m; row++) {
-            let i = batch * params.m * params.n + row * params.out_m + column * params.out_n;
+            let i = base_out + row * params.out_m + column * params.out_n;
             out[i] = finish(i, shared_sum[mine + row]);
         }
     }

@@ -6,6 +6,7 @@
 
 mod concat;
 mod conv;
+mod einsum;
 mod gather;
 mod host;
 mod launch;
@@ -47,7 +48,7 @@ type Lowered = Option<Result<Vec<View>, String>>;
 const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
     views::lower,
     map::lower,
-    matmul::lower,
+    einsum::lower,
     conv::lower,
     pool::lower,
     rows::lower,
@@ -318,12 +319,14 @@ impl<'m> Lowering<'m> {
 
     /// The tensor row by row without gaps, copied where it does not lie so.
     fn row_major(&mut self, view: View, node: &str) -> View {
-        if view.is_row_major() {
-            return view;
-        }
+        if view.is_row_major() { view } else { self.copied(&view, node) }
+    }
+
+    /// A copy of the tensor, row by row.
+    fn copied(&mut self, view: &View, node: &str) -> View {
         let root = self.buffer(view.dtype, &view.shape(), Origin::Step);
         let copy = View::whole(root, view.dtype, &view.shape());
-        self.push(Box::new(map::Map::copy(view, root)), vec![node.to_owned()]);
+        self.push(Box::new(map::Map::copy(view.clone(), root)), vec![node.to_owned()]);
         copy
     }
 

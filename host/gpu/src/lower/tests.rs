@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tract_core::internal::*;
 use tract_core::ops::array::{Gather, Pad, PadMode, TypedConcat};
 use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
-use tract_core::ops::einsum::prefix_matmul::PrefixMatMul;
+use tract_core::ops::einsum::EinSum;
 use tract_core::ops::nn::{DataFormat, Reduce, Reducer, RmsNorm, Softmax, SoftmaxKind};
 use tract_core::ops::{logic, math};
 
@@ -89,9 +89,8 @@ impl Build {
     }
 }
 
-fn product(transposed: [bool; 3]) -> PrefixMatMul {
-    let [transpose_a, transpose_b, transpose_c] = transposed;
-    PrefixMatMul { transpose_a, transpose_b, transpose_c, quantize_output: None, operating_dt: None }
+fn product(expression: &str, datatype: DatumType) -> EinSum {
+    EinSum::new(expression.parse().unwrap(), datatype)
 }
 
 fn pool(padding: PaddingSpec, channels: usize, outputs: usize) -> PoolSpec {
@@ -113,11 +112,11 @@ fn layers_become_two_steps() {
     let w = build.constant(f32::datum_type(), &[20, 30]);
     let b = build.constant(f32::datum_type(), &[1, 30]);
     let zero = build.constant(f32::datum_type(), &[1, 1]);
-    let h = build.wire(product([false; 3]), &[x, w]);
+    let h = build.wire(product("ik,kj->ij", f32::datum_type()), &[x, w]);
     let h = build.wire(math::add(), &[h, b]);
     let h = build.wire(math::max(), &[h, zero]);
     let w2 = build.constant(f32::datum_type(), &[10, 30]);
-    let y = build.wire(product([false, true, false]), &[h, w2]);
+    let y = build.wire(product("ik,jk->ij", f32::datum_type()), &[h, w2]);
     let y = build.wire(tract_core::ops::nn::sigmoid(), &[y]);
     let program = lowered(&build.finish(&[y]));
     assert_eq!(names(&program), ["matmul+add+max", "matmul+sigmoid"]);
@@ -163,19 +162,27 @@ fn a_residual_joins_the_later_convolution() {
 #[test]
 fn products_of_all_layouts_and_datatypes() {
     for datatype in [f32::datum_type(), f16::datum_type(), i32::datum_type()] {
-        for bits in 0..8 {
-            let transposed = [bits & 1 > 0, bits & 2 > 0, bits & 4 > 0];
+        for (expression, left, right) in [
+            ("nbik,nbkj->nbij", [5, 7, 12], [5, 12, 9]),
+            ("nbik,nbjk->nbij", [5, 7, 12], [5, 9, 12]),
+            ("nbki,nbkj->nbij", [5, 12, 7], [5, 12, 9]),
+            ("nbki,nbkj->nbji", [5, 12, 7], [5, 12, 9]),
+            ("nibk,nbkj->nijb", [7, 5, 12], [5, 12, 9]),
+            ("nkil,nklj->nij", [5, 7, 12], [5, 12, 9]),
+        ] {
             let mut build = Build::new();
-            let a = build.source(datatype, if transposed[0] { &[5, 12, 7] } else { &[5, 7, 12] });
-            let b = build.source(datatype, if transposed[1] { &[5, 9, 12] } else { &[5, 12, 9] });
-            let y = build.wire(product(transposed), &[a, b]);
-            lowered(&build.finish(&[y]));
+            let (a, b) = (build.source(datatype, &left), build.source(datatype, &right));
+            let y = build.wire(product(expression, datatype), &[a, b]);
+            let program = lowered(&build.finish(&[y]));
+            // Only what lies apart along two summed axes is copied.
+            let copies = names(&program).iter().filter(|name| *name == "copy").count();
+            assert_eq!(copies, usize::from(expression == "nkil,nklj->nij"), "{expression}");
         }
         // An open size needs all the ways to compute it.
         let mut build = Build::new();
         let a = build.source(datatype, &[12]);
         let b = build.constant(datatype, &[12, 9]);
-        let y = build.wire(product([false; 3]), &[a, b]);
+        let y = build.wire(product("ik,kj->ij", datatype), &[a, b]);
         let program = lowered(&build.finish(&[y]));
         assert_eq!(program.steps[0].variants.len(), 5);
     }
