@@ -18,6 +18,11 @@ pub(crate) fn make() -> Result<()> {
         step("writing 100 pictures of digits");
         run(program(&python).arg("tests/fixtures/digits_set.py").arg(&digits))?;
     }
+    let nodes = target().join("fixtures/onnx-nodes");
+    if is_older(&nodes.join("cases.json"), &["tests/fixtures/onnx_nodes.py", REQUIREMENTS]) {
+        step("writing ONNX's test cases");
+        run(program(&python).arg("tests/fixtures/onnx_nodes.py").arg(&nodes))?;
+    }
     let classifier = root().join("examples/classify-image/classifier.onnx");
     if is_older(&classifier, &["examples/classify-image/make_model.py"]) {
         step("making the model of examples/classify-image");

@@ -22,5 +22,5 @@ pub use debian::trixie;
 pub use guests::{command, guest, target};
 pub use random::{Random, whatever_comes, whatever_text_comes};
 pub use tools::{
-    has_gpu, must_have_everything, onnxruntime_library, program, python, resident_bytes, samara,
+    fixture, has_gpu, must_have_everything, onnxruntime_library, program, python, resident_bytes, samara,
 };

@@ -31,6 +31,14 @@ pub fn onnxruntime_library() -> Option<PathBuf> {
     present(library, "the ONNX Runtime library", advice)
 }
 
+/// A file that `cargo xtask fixtures` writes. `None` as for [`python`].
+///
+/// # Panics
+/// When it is missing and [`must_have_everything`].
+pub fn fixture(path: PathBuf) -> Option<PathBuf> {
+    present(path, "a file for the tests", "`cargo xtask fixtures` writes it")
+}
+
 /// A program of the system that is on the `PATH`, e.g. `skopeo`. `None` as for
 /// [`python`].
 ///
