@@ -49,6 +49,9 @@ pub struct RegistryOptions {
     pub onnxruntime_memory_limit: Option<u64>,
     /// Whether a driver that computes on the CPU counts as a GPU.
     pub allow_software_gpu: bool,
+    /// The folder in which what a GPU's driver makes of shaders is kept from one
+    /// process to the next; `None` keeps nothing.
+    pub gpu_cache: Option<PathBuf>,
     /// All that one model may hold in a GPU's memory, its runs included.
     pub gpu_memory_limit: u64,
 }
@@ -61,6 +64,7 @@ impl Default for RegistryOptions {
             tensor_limit: DEFAULT_TENSOR_LIMIT,
             onnxruntime_memory_limit: memory::available().map(|bytes| bytes / 4 * 3),
             allow_software_gpu: false,
+            gpu_cache: None,
             gpu_memory_limit: DEFAULT_GPU_MEMORY_LIMIT,
         }
     }
@@ -140,7 +144,11 @@ fn wgpu_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
         tensor_limit: options.tensor_limit,
         ..samara_gpu::ExecutableOptions::default()
     };
-    Some(Arc::new(Wgpu::new(options.allow_software_gpu, limits)))
+    let gpus = samara_gpu::GpuOptions {
+        allow_software: options.allow_software_gpu,
+        cache: options.gpu_cache.clone(),
+    };
+    Some(Arc::new(Wgpu::new(gpus, limits)))
 }
 
 #[cfg(not(feature = "gpu"))]

@@ -27,10 +27,10 @@ pub struct Wgpu {
 }
 
 impl Wgpu {
-    /// A backend that keeps every model within `limits`, and takes software
-    /// adapters for GPUs only where `allow_software`.
-    pub fn new(allow_software: bool, limits: ExecutableOptions) -> Self {
-        Self { gpus: Arc::new(Gpus::new(GpuOptions { allow_software })), limits }
+    /// A backend on adapters as `options` say that keeps every model within
+    /// `limits`.
+    pub fn new(options: GpuOptions, limits: ExecutableOptions) -> Self {
+        Self { gpus: Arc::new(Gpus::new(options)), limits }
     }
 
     fn load_typed(&self, source: &ModelSource, outline: &Outline<'_>, target: Target) -> Result<WgpuModel> {

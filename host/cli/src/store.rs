@@ -33,6 +33,11 @@ impl Store {
         self.root.join("code")
     }
 
+    /// Shaders as drivers of GPUs compiled them.
+    pub(crate) fn shaders(&self) -> PathBuf {
+        self.root.join("gpu")
+    }
+
     /// Libraries of engines, such as ONNX Runtime's.
     pub(crate) fn libraries(&self) -> PathBuf {
         self.root.join("lib")

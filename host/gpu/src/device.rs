@@ -1,22 +1,27 @@
 //! Adapters, and the devices that are opened on them.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
     AdapterInfo, Backends, DeviceDescriptor, DeviceType, Features, Instance, InstanceDescriptor, Limits,
 };
 
+use crate::disk::DiskCache;
 use crate::error::{Error, Result};
 use crate::lower::Abilities;
 use crate::pipeline::Pipelines;
 use crate::schedule::Bounds;
 
-/// Which adapters may be used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which adapters may be used, and what is kept of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GpuOptions {
     /// Whether a driver that computes on the CPU counts as a GPU.
     pub allow_software: bool,
+    /// The folder in which compiled shaders are kept from one process to the
+    /// next; `None` keeps none.
+    pub cache: Option<PathBuf>,
 }
 
 /// An adapter of this machine.
@@ -51,6 +56,7 @@ pub(crate) struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub pipelines: Pipelines,
+    pub disk: Option<DiskCache>,
     pub abilities: Abilities,
     pub bounds: Bounds,
     /// Floating-point operations that one submission may take.
@@ -102,7 +108,7 @@ impl Gpus {
         if let Some(gpu) = open.get(&index).filter(|gpu| gpu.check().is_ok()) {
             return Ok(Arc::clone(gpu));
         }
-        let gpu = Arc::new(Gpu::open(&self.found().found[index])?);
+        let gpu = Arc::new(Gpu::open(&self.found().found[index], self.options.cache.as_deref())?);
         open.insert(index, Arc::clone(&gpu));
         Ok(gpu)
     }
@@ -184,9 +190,9 @@ const SUBMISSION: u64 = 50_000_000_000;
 const SOFTWARE_SUBMISSION: u64 = 150_000_000;
 
 impl Gpu {
-    fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+    fn open(adapter: &wgpu::Adapter, cache: Option<&Path>) -> Result<Self> {
         let info = adapter.get_info();
-        let wanted = Features::SHADER_F16 | Features::SHADER_INT64;
+        let wanted = Features::SHADER_F16 | Features::SHADER_INT64 | Features::PIPELINE_CACHE;
         let features = adapter.features() & wanted;
         let limits: Limits = adapter.limits();
         let descriptor = DeviceDescriptor {
@@ -217,7 +223,9 @@ impl Gpu {
         };
         let is_software = info.device_type == DeviceType::Cpu;
         let submission = if is_software { SOFTWARE_SUBMISSION } else { SUBMISSION };
-        Ok(Self { device, queue, pipelines: Pipelines::default(), abilities, bounds, submission, faults })
+        let disk = cache.and_then(|folder| DiskCache::open(&device, &info, folder));
+        let pipelines = Pipelines::default();
+        Ok(Self { device, queue, pipelines, disk, abilities, bounds, submission, faults })
     }
 
     /// # Errors

@@ -24,11 +24,12 @@
 //! # Ok::<(), samara_gpu::Error>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod alloc;
 mod derived;
 mod device;
+mod disk;
 mod dtype;
 mod error;
 mod exec;

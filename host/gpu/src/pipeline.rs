@@ -11,6 +11,7 @@ use wgpu::{
 };
 
 use crate::device::{Gpu, lock};
+use crate::disk::DiskCache;
 use crate::error::{Error, Result};
 use crate::shader::Shader;
 
@@ -50,6 +51,9 @@ impl Gpu {
                 compiler.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
         })?;
+        if let (false, Some(disk)) = (missing.is_empty(), &self.disk) {
+            disk.save();
+        }
         let compiled = shaders.iter().map(|shader| {
             known(shader).ok_or_else(|| Error::Failed(format!("shader `{}` is gone", shader.name)))
         });
@@ -86,7 +90,7 @@ impl Gpu {
                 zero_initialize_workgroup_memory: false,
                 ..wgpu::PipelineCompilationOptions::default()
             },
-            cache: None,
+            cache: self.disk.as_ref().map(DiskCache::raw),
         });
         Pipeline { raw, layout }
     }

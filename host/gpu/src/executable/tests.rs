@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// The GPUs of this machine, software ones too; `None` where there are none.
 fn gpus() -> Option<Arc<Gpus>> {
-    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true }));
+    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: None }));
     let missing = gpus.choose(None).err().map(|error| error.to_string());
     samara_test::has_gpu(missing.as_deref()).then_some(gpus)
 }
@@ -72,4 +72,29 @@ fn a_plan_says_what_runs() {
     let [step] = &plan.steps[..] else { panic!("{plan}") };
     assert_eq!((step.kernel.as_str(), step.nodes.as_slice()), ("map+exp", &["y".to_owned()][..]));
     assert_eq!((step.flops, step.bytes), (100, 800));
+}
+
+#[test]
+fn shaders_are_kept_on_disk_and_a_damaged_file_is_replaced() {
+    if gpus().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("gpu");
+    let answer = || {
+        let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: Some(cache.clone()) }));
+        let executable = Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default());
+        run(&executable.unwrap(), &[0.0]).unwrap()
+    };
+    assert_eq!(answer(), [1.0]);
+    let files: Vec<_> = cache.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let kept = std::fs::read(file).unwrap();
+    for damaged in [&b""[..], b"nonsense", &kept[..kept.len() - 1], &[0xff; 5000]] {
+        std::fs::write(file, damaged).unwrap();
+        assert_eq!(answer(), [1.0]);
+        assert_eq!(std::fs::read(file).unwrap(), kept, "after {} bytes", damaged.len());
+    }
+    std::fs::write(&cache.join("other"), b"").unwrap();
+    assert_eq!(answer(), [1.0]);
 }
