@@ -52,6 +52,8 @@ pub struct RegistryOptions {
     /// The folder in which what a GPU's driver makes of shaders is kept from one
     /// process to the next; `None` keeps nothing.
     pub gpu_cache: Option<PathBuf>,
+    /// Whether each kernel on a GPU is timed, which takes time itself.
+    pub gpu_timings: bool,
     /// All that one model may hold in a GPU's memory, its runs included.
     pub gpu_memory_limit: u64,
 }
@@ -65,6 +67,7 @@ impl Default for RegistryOptions {
             onnxruntime_memory_limit: memory::available().map(|bytes| bytes / 4 * 3),
             allow_software_gpu: false,
             gpu_cache: None,
+            gpu_timings: false,
             gpu_memory_limit: DEFAULT_GPU_MEMORY_LIMIT,
         }
     }
@@ -147,6 +150,7 @@ fn wgpu_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
     let gpus = samara_gpu::GpuOptions {
         allow_software: options.allow_software_gpu,
         cache: options.gpu_cache.clone(),
+        timings: options.gpu_timings,
     };
     Some(Arc::new(Wgpu::new(gpus, limits)))
 }

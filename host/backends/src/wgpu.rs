@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use samara_gpu::{AdapterDescription, Executable, ExecutableOptions, GpuOptions, Gpus};
 use samara_nn::{
-    Backend, Batching, Datatype, Device, Error, Footprint, Format, LoadOptions, Model, ModelSource, Plan,
-    Planned, Probe, Result, RunContext, Session, Signature, Target, Tensor,
+    Backend, Batching, Datatype, Device, Error, Footprint, Format, KernelTime, LoadOptions, Model,
+    ModelSource, Plan, Planned, Probe, Result, RunContext, Session, Signature, Target, Tensor,
 };
 
 use crate::onnx::Outline;
@@ -33,8 +33,20 @@ impl Wgpu {
         Self { gpus: Arc::new(Gpus::new(options)), limits }
     }
 
-    fn load_typed(&self, source: &ModelSource, outline: &Outline<'_>, target: Target) -> Result<WgpuModel> {
-        let limits = ExecutableOptions { allow_cpu_nodes: target == Target::GpuOrCpu, ..self.limits };
+    fn load_typed(
+        &self,
+        source: &ModelSource,
+        outline: &Outline<'_>,
+        options: &LoadOptions,
+    ) -> Result<WgpuModel> {
+        let target = options.target;
+        let limits = ExecutableOptions {
+            allow_cpu_nodes: target == Target::GpuOrCpu,
+            memory_limit: options
+                .device_memory
+                .map_or(self.limits.memory_limit, |limit| limit.min(self.limits.memory_limit)),
+            ..self.limits
+        };
         let limit = limits.tensor_limit;
         let mut first_error = None;
         // As for tract: what the file says of inner tensors helps, unless it
@@ -49,12 +61,11 @@ impl Wgpu {
                     let signature = Signature { inputs: read::inputs(outline), outputs };
                     let loaded = Executable::load(&self.gpus, adapter(target), &typed, &limits);
                     let executable = loaded.map_err(|error| failed(&source.name, error))?;
-                    let host = outline.weight_bytes();
                     return Ok(WgpuModel(Arc::new(Loaded {
                         name: source.name.clone(),
                         signature,
                         batching,
-                        footprint: Footprint { host, device: executable.device_bytes(), per_session: 0 },
+                        host: outline.weight_bytes(),
                         executable,
                     })));
                 }
@@ -101,7 +112,7 @@ impl Backend for Wgpu {
         let outline = Outline::read(source, NAME)?;
         read::check_operators(source, &outline, NAME)?;
         read::check_datatypes(source, &outline, NAME, &LACKED)?;
-        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(source, &outline, options.target))?))
+        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(source, &outline, options))?))
     }
 }
 
@@ -121,7 +132,8 @@ struct Loaded {
     name: String,
     signature: Signature,
     batching: Batching,
-    footprint: Footprint,
+    /// Bytes of weights that stay in the host.
+    host: u64,
     executable: Executable,
 }
 
@@ -131,7 +143,7 @@ impl Model for WgpuModel {
     }
 
     fn footprint(&self) -> Footprint {
-        self.0.footprint
+        Footprint { host: self.0.host, device: self.0.executable.device_bytes(), per_session: 0 }
     }
 
     fn batching(&self) -> Batching {
@@ -154,6 +166,10 @@ impl Model for WgpuModel {
 impl Planned for WgpuModel {
     fn plan(&self, shapes: &[Vec<usize>]) -> Result<Plan> {
         self.0.executable.plan(shapes).map_err(|error| failed(&self.0.name, error))
+    }
+
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        self.0.executable.kernel_times()
     }
 }
 

@@ -160,6 +160,7 @@ fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
         prefer,
         allow_software_gpu: settings.allow_software_gpu,
+        gpu_timings: settings.gpu_timings,
         gpu_cache: settings.store.as_ref().map(Store::shaders),
         ..RegistryOptions::default()
     })

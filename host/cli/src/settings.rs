@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub policy: Option<PathBuf>,
     /// Whether a driver that computes on the CPU counts as a GPU.
     pub allow_software_gpu: bool,
+    /// Whether each kernel on a GPU is timed.
+    pub gpu_timings: bool,
 }
 
 /// How much is said on standard error.
@@ -41,8 +43,15 @@ impl Settings {
             Color::Never => anstream::ColorChoice::Never,
         };
         let store = args.store.clone().map(Store::at).or_else(Store::of_user);
-        let (policy, allow_software_gpu) = (args.policy.clone(), args.allow_software_gpu);
-        Self { format: args.output, verbosity, color, store, policy, allow_software_gpu }
+        Self {
+            format: args.output,
+            verbosity,
+            color,
+            store,
+            policy: args.policy.clone(),
+            allow_software_gpu: args.allow_software_gpu,
+            gpu_timings: args.gpu_timings,
+        }
     }
 
     pub(crate) fn is_json(&self) -> bool {

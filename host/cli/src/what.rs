@@ -38,6 +38,7 @@ struct ModelOptions {
     choice: Choice,
     threads: Option<usize>,
     sessions: Option<usize>,
+    gpu_memory: Option<u64>,
     batch: Option<BatchPolicy>,
 }
 
@@ -286,6 +287,7 @@ fn requests(
             choice: Choice::from(model.backend.as_str()),
             threads: model.threads,
             sessions: model.sessions,
+            gpu_memory: model.gpu_memory,
             batch: model.batch.map(|batch| BatchPolicy { max_rows: batch.max, delay: batch.delay }),
         };
         let file = files.remove(name).with_context(|| format!("the model `{name}` has no file"))?;
@@ -322,6 +324,7 @@ fn request(name: &str, file: ModelFile, place: &PlaceArgs, options: &ModelOption
             target: place.target.unwrap_or(options.target),
             threads: options.threads.unwrap_or_else(|| compose::threads_for(file.bytes.len())),
             sessions: options.sessions,
+            device_memory: place.gpu_memory.or(options.gpu_memory),
         },
     );
     let source = ModelSource {

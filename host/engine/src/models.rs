@@ -120,7 +120,7 @@ pub(crate) async fn finish_loading(loading: Vec<Loading>, report: &mut LoadRepor
         let elsewhere = model.elsewhere();
         if !elsewhere.is_empty() {
             let parts = elsewhere.join("; ");
-            report.warnings.push(format!("model `{name}` runs on the CPU in part, not on its GPU: {parts}"));
+            report.warnings.push(format!("model `{name}` does not run wholly on a GPU: {parts}"));
         }
         models.insert(name, model);
     }

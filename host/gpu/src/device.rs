@@ -1,7 +1,7 @@
 //! Adapters, and the devices that are opened on them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
@@ -22,6 +22,8 @@ pub struct GpuOptions {
     /// The folder in which compiled shaders are kept from one process to the
     /// next; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// Whether each kernel is timed, which takes time itself.
+    pub timings: bool,
 }
 
 /// An adapter of this machine.
@@ -59,6 +61,8 @@ pub(crate) struct Gpu {
     pub disk: Option<DiskCache>,
     pub abilities: Abilities,
     pub bounds: Bounds,
+    /// Whether kernels are timed.
+    pub timings: bool,
     /// Floating-point operations that one submission may take.
     pub submission: u64,
     faults: Arc<Mutex<Faults>>,
@@ -108,7 +112,7 @@ impl Gpus {
         if let Some(gpu) = open.get(&index).filter(|gpu| gpu.check().is_ok()) {
             return Ok(Arc::clone(gpu));
         }
-        let gpu = Arc::new(Gpu::open(&self.found().found[index], self.options.cache.as_deref())?);
+        let gpu = Arc::new(Gpu::open(&self.found().found[index], &self.options)?);
         open.insert(index, Arc::clone(&gpu));
         Ok(gpu)
     }
@@ -132,7 +136,7 @@ impl Gpus {
                 format!("there is no GPU adapter {index}; found are {list}")
             }
             _ => format!(
-                "only software adapters were found, which count as a GPU only where that is allowed: {list}"
+                "only software adapters were found, which count as a GPU only with `--allow-software-gpu`: {list}"
             ),
         }
     }
@@ -190,10 +194,16 @@ const SUBMISSION: u64 = 50_000_000_000;
 const SOFTWARE_SUBMISSION: u64 = 150_000_000;
 
 impl Gpu {
-    fn open(adapter: &wgpu::Adapter, cache: Option<&Path>) -> Result<Self> {
+    fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
-        let wanted = Features::SHADER_F16 | Features::SHADER_INT64 | Features::PIPELINE_CACHE;
+        let mut wanted = Features::SHADER_F16 | Features::SHADER_INT64 | Features::PIPELINE_CACHE;
+        if options.timings {
+            wanted |= Features::TIMESTAMP_QUERY;
+        }
         let features = adapter.features() & wanted;
+        if options.timings && !features.contains(Features::TIMESTAMP_QUERY) {
+            return Err(Error::NoAdapter(format!("{} cannot time its kernels", info.name)));
+        }
         let limits: Limits = adapter.limits();
         let descriptor = DeviceDescriptor {
             label: Some("samara"),
@@ -223,9 +233,10 @@ impl Gpu {
         };
         let is_software = info.device_type == DeviceType::Cpu;
         let submission = if is_software { SOFTWARE_SUBMISSION } else { SUBMISSION };
-        let disk = cache.and_then(|folder| DiskCache::open(&device, &info, folder));
+        let disk = options.cache.as_deref().and_then(|folder| DiskCache::open(&device, &info, folder));
         let pipelines = Pipelines::default();
-        Ok(Self { device, queue, pipelines, disk, abilities, bounds, submission, faults })
+        let timings = options.timings;
+        Ok(Self { device, queue, pipelines, disk, abilities, bounds, timings, submission, faults })
     }
 
     /// # Errors

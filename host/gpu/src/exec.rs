@@ -1,6 +1,7 @@
 //! One run: inputs up, launches in as few submissions as may be, outputs down.
 
 mod host;
+mod timer;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use samara_nn::{RunContext, Tensor};
 use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BufferUsages, CommandEncoder, ComputePassDescriptor,
-    PollType, SubmissionIndex,
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BufferUsages, CommandEncoder, ComputePass,
+    ComputePassDescriptor, PollType, SubmissionIndex,
 };
 
 use crate::alloc::{Block, Quota};
@@ -18,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::io::{from_device, to_device};
 use crate::pipeline::Pipeline;
 use crate::program::{Program, Root};
+use timer::Timer;
+pub(crate) use timer::Times;
+
 use crate::schedule::{FAULT_BYTES, Holder, Schedule};
 
 /// All memory that one run at a time takes for one set of shapes.
@@ -29,6 +33,7 @@ pub(crate) struct Arena {
     faults: Block,
     /// What nodes on the CPU take goes through it.
     staging: Option<Block>,
+    timer: Option<Timer>,
     // Bound in `groups`.
     _uniforms: Block,
 }
@@ -41,6 +46,7 @@ pub(crate) struct Shared<'a> {
     pub pipelines: &'a [Vec<Arc<Pipeline>>],
     /// By number of the buffer; `None` for what is no constant.
     pub constants: &'a [Option<Block>],
+    pub times: &'a Times,
 }
 
 const SLOT: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST).union(BufferUsages::COPY_SRC);
@@ -99,7 +105,8 @@ impl Arena {
             })
         });
         let groups = gpu.guarded("bindings", 0, || groups.collect())?;
-        Ok(Self { slots, groups, readback, faults, staging, _uniforms: uniforms })
+        let timer = gpu.timings.then(|| Timer::new(gpu, schedule, quota)).transpose()?;
+        Ok(Self { slots, groups, readback, faults, staging, timer, _uniforms: uniforms })
     }
 }
 
@@ -150,6 +157,9 @@ impl<'a> Shared<'a> {
         self.receive(&mapped, context, started)?;
         let outputs = self.read(schedule, arena);
         arena.readback.buffer.unmap();
+        if let Some(timer) = &arena.timer {
+            timer.tell(self.gpu, self.program, schedule, self.times)?;
+        }
         outputs
     }
 
@@ -182,6 +192,9 @@ impl<'a> Shared<'a> {
                 self.encode(&mut encoder, schedule, arena, next..end);
                 if is_last {
                     self.copy_outputs(&mut encoder, schedule, arena);
+                    if let Some(timer) = &arena.timer {
+                        timer.resolve(&mut encoder, schedule);
+                    }
                 }
                 self.gpu.queue.submit([encoder.finish()])
             })?;
@@ -203,14 +216,23 @@ impl<'a> Shared<'a> {
         if launches.is_empty() {
             return;
         }
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-        for index in launches {
+        let dispatch = |pass: &mut ComputePass<'_>, index: usize| {
             let launch = &schedule.launches[index];
             let [x, y, z] = launch.workgroups;
             pass.set_pipeline(&self.pipelines[launch.step][launch.variant].raw);
             pass.set_bind_group(0, &arena.groups[index], &[]);
             pass.dispatch_workgroups(x, y, z);
+        };
+        if let Some(timer) = &arena.timer {
+            for index in launches {
+                let timestamp_writes = Some(timer.writes(index));
+                let descriptor = ComputePassDescriptor { label: None, timestamp_writes };
+                dispatch(&mut encoder.begin_compute_pass(&descriptor), index);
+            }
+            return;
         }
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        launches.for_each(|index| dispatch(&mut pass, index));
     }
 
     fn copy_outputs(&self, encoder: &mut CommandEncoder, schedule: &Schedule, arena: &Arena) {

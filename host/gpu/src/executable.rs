@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use samara_nn::{Mismatch, Plan, RunContext, Tensor};
+use samara_nn::{KernelTime, Mismatch, Plan, RunContext, Tensor};
 use tract_core::internal::{Symbol, SymbolValues, TDim, TypedModel};
 use wgpu::BufferUsages;
 
 use crate::alloc::{Block, Quota};
 use crate::device::{Gpu, Gpus, lock};
 use crate::error::{Error, Refusal, Result};
-use crate::exec::{Arena, Shared, given_up};
+use crate::exec::{Arena, Shared, Times, given_up};
 use crate::io::to_device;
 use crate::lower::lower;
 use crate::pipeline::Pipeline;
@@ -44,6 +44,7 @@ pub struct Executable {
     input_names: Vec<String>,
     options: ExecutableOptions,
     resident: Mutex<Arc<Resident>>,
+    times: Times,
 }
 
 /// What a model holds on its device.
@@ -91,6 +92,7 @@ impl Executable {
             input_names,
             options: *options,
             resident: Mutex::new(Arc::new(resident)),
+            times: Times::default(),
         })
     }
 
@@ -105,7 +107,7 @@ impl Executable {
         let resident = self.resident()?;
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
         let (schedule, idle) = resident.take(&self.program, &shapes, |shapes| self.sizes(shapes))?;
-        let shared = resident.shared(&self.program);
+        let shared = resident.shared(&self.program, &self.times);
         let arena = match idle {
             Some(arena) => arena,
             None => resident.arena(&shared, &schedule)?,
@@ -118,6 +120,11 @@ impl Executable {
     /// Bytes that it holds on the device now.
     pub fn device_bytes(&self) -> u64 {
         lock(&self.resident).quota.used()
+    }
+
+    /// What each of its kernels took so far, where that is measured.
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
+        self.times.read()
     }
 
     /// The nodes that run on the CPU, each with the reason.
@@ -202,8 +209,8 @@ impl Resident {
         Ok(Self { gpu, bounds, pipelines, constants, quota, prepared: Mutex::default() })
     }
 
-    fn shared<'a>(&'a self, program: &'a Program) -> Shared<'a> {
-        Shared { gpu: &self.gpu, program, pipelines: &self.pipelines, constants: &self.constants }
+    fn shared<'a>(&'a self, program: &'a Program, times: &'a Times) -> Shared<'a> {
+        Shared { gpu: &self.gpu, program, pipelines: &self.pipelines, constants: &self.constants, times }
     }
 
     /// The schedule for these shapes, and memory for it where some is idle.

@@ -20,7 +20,12 @@ pub(crate) fn plan(program: &Program, schedule: &Schedule) -> Plan {
 }
 
 fn step(of: &StepOf, Cost { flops, bytes }: Cost) -> PlanStep {
+    PlanStep { kernel: kernel(of), nodes: of.nodes.clone(), flops, bytes }
+}
+
+/// What a step is called, with all that was fused into it.
+pub(crate) fn kernel(of: &StepOf) -> String {
     let functions = of.step.tail().map(|tail| tail.call_names()).unwrap_or_default();
     let names: Vec<String> = std::iter::once(of.step.name().to_owned()).chain(functions).collect();
-    PlanStep { kernel: names.join("+"), nodes: of.nodes.clone(), flops, bytes }
+    names.join("+")
 }

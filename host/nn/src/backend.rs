@@ -123,11 +123,14 @@ pub struct LoadOptions {
     /// The most runs side by side, each with a session of its own; `None`: as
     /// many as the compute threads allow with `threads` each.
     pub sessions: Option<usize>,
+    /// Bytes of a GPU's memory that the model may hold, weights and all its runs
+    /// together; `None`: as much as the backend allows any model.
+    pub device_memory: Option<u64>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { target: Target::Cpu, threads: 1, sessions: None }
+        Self { target: Target::Cpu, threads: 1, sessions: None, device_memory: None }
     }
 }
 
@@ -250,7 +253,7 @@ impl BackendRegistry {
                 continue;
             }
             match load_guarded(backend.as_ref(), source, options) {
-                Ok(model) => return Ok((backend.name(), model)),
+                Ok(model) => return Ok((backend.name(), on_the_cpu(model, self.by_gpus(&refusals)))),
                 Err(error) => refusals.push((backend.name(), error)),
             }
         }
@@ -258,6 +261,13 @@ impl BackendRegistry {
             return Err(self.no_candidate(source, options));
         }
         Err(all_refused(source, options, refusals))
+    }
+
+    /// Why the backends that have a GPU did not take a model.
+    fn by_gpus(&self, refusals: &[(&'static str, Error)]) -> Vec<String> {
+        let has_gpu = |name: &str| self.named(name).is_ok_and(|backend| backend.serves(Target::Gpu(None)));
+        let reasons = refusals.iter().filter(|(name, _)| has_gpu(name));
+        reasons.map(|(_, error)| format!("all of it: {error}")).collect()
     }
 
     /// Why no backend was even asked.
@@ -298,6 +308,43 @@ fn check_fit(backend: &dyn Backend, source: &ModelSource, options: &LoadOptions)
         });
     }
     Ok(())
+}
+
+/// A model that tells why it does not run on a GPU, where there is a reason.
+fn on_the_cpu(model: Arc<dyn Model>, reasons: Vec<String>) -> Arc<dyn Model> {
+    if reasons.is_empty() { model } else { Arc::new(OnTheCpu { model, reasons }) }
+}
+
+/// A model that runs on the CPU for reasons that it tells.
+struct OnTheCpu {
+    model: Arc<dyn Model>,
+    reasons: Vec<String>,
+}
+
+impl Model for OnTheCpu {
+    fn signature(&self) -> &Signature {
+        self.model.signature()
+    }
+
+    fn footprint(&self) -> Footprint {
+        self.model.footprint()
+    }
+
+    fn batching(&self) -> Batching {
+        self.model.batching()
+    }
+
+    fn elsewhere(&self) -> Vec<String> {
+        self.reasons.clone()
+    }
+
+    fn as_planned(&self) -> Option<&dyn Planned> {
+        self.model.as_planned()
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        self.model.session()
+    }
 }
 
 /// Loads with panics of the engine turned into errors.

@@ -39,7 +39,7 @@ pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};
 pub use error::{Error, ErrorKind, Mismatch, Result, quoted};
 pub use load::ModelLoad;
-pub use plan::{Plan, PlanStep, Planned};
+pub use plan::{KernelTime, Plan, PlanStep, Planned};
 pub use pool::{Pool, ResidentSummary};
 pub use resident::{Answer, ResidentModel};
 pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};

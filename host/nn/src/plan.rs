@@ -1,6 +1,7 @@
 //! What a run of a model does, for people.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::Result;
 
@@ -11,6 +12,21 @@ pub trait Planned {
     /// # Errors
     /// As a run with such inputs.
     fn plan(&self, shapes: &[Vec<usize>]) -> Result<Plan>;
+
+    /// What each of its kernels took so far, where that is measured, by name.
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        Vec::new()
+    }
+}
+
+/// What the launches of one kernel took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelTime {
+    /// As in [`PlanStep`].
+    pub kernel: String,
+    pub launches: u64,
+    /// All of them together, on the device.
+    pub total: Duration,
 }
 
 /// The steps of a run, with what each is estimated to take.

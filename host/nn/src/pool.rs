@@ -10,6 +10,7 @@ use crate::backend::{BackendRegistry, Choice, Footprint, LoadOptions, ModelSourc
 use crate::compute::Compute;
 use crate::error::Result;
 use crate::load::ModelLoad;
+use crate::plan::KernelTime;
 use crate::resident::{Loaded, ResidentModel};
 use crate::target::Target;
 
@@ -48,6 +49,10 @@ pub struct ResidentSummary {
     pub footprint: Footprint,
     pub users: usize,
     pub load: ModelLoad,
+    /// How many parts of it do not run on its target.
+    pub elsewhere: usize,
+    /// What its kernels took so far, where that is measured.
+    pub kernels: Vec<KernelTime>,
 }
 
 impl Pool {
@@ -125,6 +130,8 @@ impl Pool {
                 footprint: model.footprint(),
                 users: Arc::strong_count(&model) - 1,
                 load: model.load(),
+                elsewhere: model.elsewhere().len(),
+                kernels: model.kernel_times(),
             })
             .collect()
     }

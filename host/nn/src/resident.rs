@@ -15,7 +15,7 @@ use crate::context::{Cancellation, RunContext};
 use crate::error::{Error, Result};
 use crate::load::{Counters, ModelLoad};
 use crate::pace::Pace;
-use crate::plan::Plan;
+use crate::plan::{KernelTime, Plan};
 use crate::pool::{Membership, lock};
 use crate::signature::Signature;
 use crate::target::Target;
@@ -135,6 +135,11 @@ impl ResidentModel {
     /// As a run with such inputs.
     pub fn plan(&self, shapes: &[Vec<usize>]) -> Result<Option<Plan>> {
         self.model.as_planned().map(|model| model.plan(shapes)).transpose()
+    }
+
+    /// What each kernel of it took so far, where the backend measures that.
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
+        self.model.as_planned().map(|model| model.kernel_times()).unwrap_or_default()
     }
 
     pub fn load_time(&self) -> Duration {

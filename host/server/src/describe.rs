@@ -66,6 +66,16 @@ impl Served {
         [("CPU", host), ("GPU", device)].into_iter().filter(|(_, bytes)| *bytes > 0)
     }
 
+    /// The parts of its models that run on the CPU though a GPU was asked for,
+    /// each with its model and the reason.
+    pub(crate) fn elsewhere(&self) -> Vec<String> {
+        let models = self.function.models().iter();
+        let parts = models.flat_map(|(name, model)| {
+            model.elsewhere().into_iter().map(move |part| format!("model `{name}`: {part}"))
+        });
+        parts.collect()
+    }
+
     /// How requests are merged into runs; `None` where they are not, and where
     /// axis 0 is not one of rows.
     pub(crate) fn batch(&self) -> Option<BatchPolicy> {

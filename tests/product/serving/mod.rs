@@ -2,6 +2,7 @@
 //! over real connections by programs that nobody here wrote.
 
 mod clients;
+mod gpu;
 mod guide;
 mod http_functions;
 mod read_digits;

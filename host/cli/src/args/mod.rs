@@ -61,6 +61,9 @@ pub(crate) struct GlobalArgs {
     /// Let a driver that computes on the CPU count as a GPU
     #[arg(long, global = true, env = "SAMARA_ALLOW_SOFTWARE_GPU", hide_env_values = true)]
     pub allow_software_gpu: bool,
+    /// Measure each kernel on the GPU, which slows runs: for `run --verbose`, `bench` and `/metrics`
+    #[arg(long, global = true, env = "SAMARA_GPU_TIMINGS", hide_env_values = true)]
+    pub gpu_timings: bool,
     /// What standard output carries
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
@@ -250,6 +253,9 @@ pub(crate) struct PlaceArgs {
     /// The engine that runs models, see `samara backends` [default: as the manifest says, else auto]
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
+    /// GPU memory that each model may hold, its runs included, e.g. `2GiB` [default: as the manifest says, else 8GiB]
+    #[arg(long, value_name = "SIZE", value_parser = samara_package::manifest::parse_size)]
+    pub gpu_memory: Option<u64>,
 }
 
 /// What a function may reach outside its sandbox; by default nothing.

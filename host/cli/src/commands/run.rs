@@ -81,6 +81,7 @@ fn call(
         loaded.infer(request.inputs).map_err(|error| explain(error, what))?
     };
     tell_call(&answer.report, printer);
+    tell_kernels(loaded, printer);
     let outputs = chosen(answer.outputs, &request.outputs)?;
     if !printer.is_json() {
         printer.data(&output::tensors(&outputs))?;
@@ -213,6 +214,18 @@ fn tell_call(report: &CallReport, printer: &Printer) {
         }
     }
     printer.detail(format_args!("call: {:.1?}", report.total));
+}
+
+/// What the kernels of models took on a GPU, where that is measured.
+fn tell_kernels(loaded: &Loaded, printer: &Printer) {
+    for (name, model) in loaded.function.models() {
+        let mut times = model.kernel_times();
+        times.sort_by_key(|time| std::cmp::Reverse(time.total));
+        for time in times {
+            let (kernel, launches, total) = (&time.kernel, time.launches, time.total);
+            printer.detail(format_args!("model {name}: {kernel}: {launches} launches, {total:.1?}"));
+        }
+    }
 }
 
 /// Milliseconds, to the microsecond.

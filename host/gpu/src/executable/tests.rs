@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// The GPUs of this machine, software ones too; `None` where there are none.
 fn gpus() -> Option<Arc<Gpus>> {
-    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: None }));
+    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: None, timings: false }));
     let missing = gpus.choose(None).err().map(|error| error.to_string());
     samara_test::has_gpu(missing.as_deref()).then_some(gpus)
 }
@@ -82,7 +82,11 @@ fn shaders_are_kept_on_disk_and_a_damaged_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("gpu");
     let answer = || {
-        let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: Some(cache.clone()) }));
+        let gpus = Arc::new(Gpus::new(GpuOptions {
+            allow_software: true,
+            cache: Some(cache.clone()),
+            timings: false,
+        }));
         let executable = Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default());
         run(&executable.unwrap(), &[0.0]).unwrap()
     };
@@ -95,6 +99,6 @@ fn shaders_are_kept_on_disk_and_a_damaged_file_is_replaced() {
         assert_eq!(answer(), [1.0]);
         assert_eq!(std::fs::read(file).unwrap(), kept, "after {} bytes", damaged.len());
     }
-    std::fs::write(&cache.join("other"), b"").unwrap();
+    std::fs::write(cache.join("other"), b"").unwrap();
     assert_eq!(answer(), [1.0]);
 }

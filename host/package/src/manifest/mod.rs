@@ -84,6 +84,8 @@ pub struct Model {
     pub threads: Option<usize>,
     /// The most runs side by side; `None`: whoever runs it decides.
     pub sessions: Option<usize>,
+    /// Bytes of a GPU's memory that it may hold; `None`: whoever runs it decides.
+    pub gpu_memory: Option<u64>,
 }
 
 /// Where a model is.

@@ -94,7 +94,7 @@ fn models(root: &Section<'_>) -> Result<BTreeMap<String, Model>> {
 }
 
 fn model(section: &Section<'_>) -> Result<Model> {
-    section.check_keys(&["path", "target", "backend", "batch", "threads", "sessions"])?;
+    section.check_keys(&["path", "target", "backend", "batch", "threads", "sessions", "gpu-memory"])?;
     Ok(Model {
         path: section.need("path", "the model's file")?.parsed(model_path)?,
         target: section.get("target").map_or(Ok("cpu".to_owned()), |entry| entry.parsed(target))?,
@@ -102,6 +102,7 @@ fn model(section: &Section<'_>) -> Result<Model> {
         batch: section.section("batch", "`batch`")?.map(|section| batch(&section)).transpose()?,
         threads: section.get("threads").map(|entry| entry.small_count()).transpose()?,
         sessions: section.get("sessions").map(|entry| entry.small_count()).transpose()?,
+        gpu_memory: section.get("gpu-memory").map(|entry| entry.parsed(parse_size)).transpose()?,
     })
 }
 

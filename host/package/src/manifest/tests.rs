@@ -19,6 +19,7 @@ backend = "tract"
 batch = { max = 32, delay = "500us" }
 threads = 2
 sessions = 4
+gpu-memory = "2GiB"
 
 [limits]
 memory = "64MiB"
@@ -71,6 +72,7 @@ fn every_key_arrives() {
         batch: Some(Batch { max: 32, delay: Duration::from_micros(500) }),
         threads: Some(2),
         sessions: Some(4),
+        gpu_memory: Some(2 << 30),
     };
     assert_eq!(manifest.models, BTreeMap::from([("digits".to_owned(), model)]));
     let limits = Limits {

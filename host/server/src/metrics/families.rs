@@ -14,6 +14,7 @@ pub(crate) struct Family {
 
 const FUNCTION: &[&str] = &["function", "version"];
 const MODEL: &[&str] = &["function", "version", "model", "backend"];
+const KERNEL: &[&str] = &["model", "backend", "target", "identity", "kernel"];
 const RESIDENT: &[&str] = &["model", "backend", "target", "identity"];
 
 macro_rules! families {
@@ -61,7 +62,15 @@ families! {
     MODEL_LOAD_TIME: HISTOGRAM "samara_model_load_seconds" &["backend"],
         "What loading a model took, where it was not there yet.";
     MODEL_MEMORY: GAUGE "samara_model_memory_bytes" &["model", "backend", "target", "identity", "memory"],
-        "Memory of the weights of a model that is loaded now.";
+        "Memory of a model that is loaded now: its weights, and on a GPU what its runs take.";
+    MODEL_ELSEWHERE: GAUGE "samara_model_cpu_nodes" RESIDENT,
+        "Parts of a model that run on the CPU though a GPU was asked for.";
+    KERNEL_TIME: COUNTER "samara_model_kernel_seconds_total" KERNEL,
+        "On a GPU in one kernel of a model since it was loaded; with `--gpu-timings` only.";
+    KERNEL_LAUNCHES: COUNTER "samara_model_kernel_launches_total" KERNEL,
+        "Launches of one kernel of a model since it was loaded; with `--gpu-timings` only.";
+    DEVICE: GAUGE "samara_device_info" &["backend", "target", "device"],
+        "1 for each device that a backend found, of backends that run a model on a GPU now.";
     MODEL_USERS: GAUGE "samara_model_users" RESIDENT,
         "Functions and calls that share a loaded model now.";
     MODEL_QUEUED: GAUGE "samara_model_queued" RESIDENT,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
@@ -13,7 +14,7 @@ use super::function::FunctionMeters;
 use super::meter::{COARSE, Distribution, row_bounds, seconds, time_bounds};
 use super::process::Process;
 use super::{COMPILES, MODELS, Metrics, PROTOCOLS};
-use samara_nn::ResidentSummary;
+use samara_nn::{Pool, Probe, ResidentSummary, Target};
 
 use crate::app::Server;
 use crate::body::Body;
@@ -137,6 +138,27 @@ impl Page {
         for (labels, model) in &models {
             self.model(&labels.each_ref().map(String::as_str), model);
         }
+        self.devices(host.models());
+    }
+
+    /// The devices of the backends that run a model on a GPU.
+    fn devices(&mut self, models: &Pool) {
+        let on_gpu = models.resident().into_iter().filter(|model| model.target != Target::Cpu);
+        let mut backends: Vec<&str> = on_gpu.map(|model| model.backend).collect();
+        backends.sort_unstable();
+        backends.dedup();
+        for backend in backends {
+            // Probed when the model was loaded: the answer is at hand.
+            let Ok(Probe::Available { devices, .. }) =
+                models.backends().named(backend).map(|known| known.probe())
+            else {
+                continue;
+            };
+            for device in devices.iter().filter(|device| device.target != Target::Cpu) {
+                let target = device.target.to_string();
+                self.gauge(&family::DEVICE, &[backend, &target, &device.description], 1.0);
+            }
+        }
     }
 
     fn model(&mut self, labels: &[&str; 4], model: &Resident) {
@@ -144,6 +166,13 @@ impl Page {
         self.gauge(&family::MODEL_MEMORY, &and("host"), whole(model.host));
         self.gauge(&family::MODEL_MEMORY, &and("device"), whole(model.device));
         self.gauge(&family::MODEL_USERS, labels, count(model.users));
+        self.gauge(&family::MODEL_ELSEWHERE, labels, count(model.elsewhere));
+        for (kernel, (launches, total)) in &model.kernels {
+            let labels = [labels[0], labels[1], labels[2], labels[3], kernel.as_str()];
+            let seconds = total.as_secs_f64();
+            self.add(&family::KERNEL_TIME, &labels, |metric| metric.set_counter(counter_of(seconds)));
+            self.counter(&family::KERNEL_LAUNCHES, &labels, *launches);
+        }
         self.gauge(&family::MODEL_QUEUED, labels, count(model.waiting));
         self.gauge(&family::MODEL_RUNNING, labels, count(model.running));
         self.gauge(&family::MODEL_SESSIONS, labels, count(model.sessions));
@@ -270,6 +299,9 @@ struct Resident {
     inline_runs: u64,
     calls: u64,
     rows: u64,
+    elsewhere: usize,
+    /// Launches and time by kernel.
+    kernels: BTreeMap<String, (u64, Duration)>,
 }
 
 impl Resident {
@@ -285,6 +317,12 @@ impl Resident {
         self.inline_runs += load.inline_runs;
         self.calls += load.calls;
         self.rows += load.rows;
+        self.elsewhere += model.elsewhere;
+        for time in &model.kernels {
+            let kernel = self.kernels.entry(time.kernel.clone()).or_default();
+            kernel.0 += time.launches;
+            kernel.1 += time.total;
+        }
     }
 }
 

@@ -37,13 +37,18 @@ pub(super) fn server() -> ServerMetadata {
 pub(super) fn metadata(server: &Server, served: &Served) -> Result<Response<Body>> {
     let signature = served.signature()?;
     let tensors = |specs: &[TensorSpec]| specs.iter().map(tensor).collect::<Vec<_>>();
-    Ok(written(&json!({
+    let mut metadata = json!({
         "name": served.name,
         "versions": server.versions(&served.name),
         "platform": served.platform(),
         "inputs": tensors(&signature.inputs),
         "outputs": tensors(&signature.outputs),
-    })))
+    });
+    let elsewhere = served.elsewhere();
+    if !elsewhere.is_empty() {
+        metadata["parameters"] = json!({ "on_cpu": elsewhere });
+    }
+    Ok(written(&metadata))
 }
 
 fn tensor(spec: &TensorSpec) -> Value {

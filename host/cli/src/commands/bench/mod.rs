@@ -103,10 +103,11 @@ fn check_remote(args: &BenchArgs, url: &str) -> Result<()> {
     let is_local = !models.is_empty()
         || place.target.is_some()
         || place.backend.is_some()
+        || place.gpu_memory.is_some()
         || grants.all_requested
         || !(grants.http.is_empty() && grants.directories.is_empty() && grants.environment.is_empty());
     if is_local {
-        let usage = "`--model`, `--target`, `--backend` and grants are for a function in this process; with `--url` the server decides";
+        let usage = "`--model`, `--target`, `--backend`, `--gpu-memory` and grants are for a function in this process; with `--url` the server decides";
         return Err(Usage(usage.to_owned()).into());
     }
     Ok(())

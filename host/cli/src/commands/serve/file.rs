@@ -139,6 +139,7 @@ struct FunctionFile {
     route: Option<String>,
     target: Option<String>,
     backend: Option<String>,
+    gpu_memory: Option<String>,
     #[serde(default)]
     allow_http: Vec<String>,
     #[serde(default)]
@@ -207,13 +208,18 @@ pub(super) fn plan(args: &ServeArgs) -> Result<Plan> {
 /// Where the models of a function run: by its own settings, else by the flags.
 ///
 /// # Errors
-/// When the file names no known target.
+/// When the file names no known target, or no size of memory.
 pub(super) fn place(flags: &PlaceArgs, function: &FunctionConfig) -> Result<PlaceArgs> {
     let target = match option(function, TARGET) {
         Some(target) => Some(target.parse()?),
         None => flags.target,
     };
-    Ok(PlaceArgs { target, backend: option(function, BACKEND).cloned().or_else(|| flags.backend.clone()) })
+    let gpu_memory = match option(function, GPU_MEMORY) {
+        Some(size) => Some(parse_size(size).map_err(|form| anyhow!("`{GPU_MEMORY} = \"{size}\"`: {form}"))?),
+        None => flags.gpu_memory,
+    };
+    let backend = option(function, BACKEND).cloned().or_else(|| flags.backend.clone());
+    Ok(PlaceArgs { target, backend, gpu_memory })
 }
 
 /// What a function may reach: by the flags, and by its own settings.
@@ -241,6 +247,7 @@ pub(super) fn grants(flags: &GrantArgs, function: &FunctionConfig) -> Result<Gra
 /// The keys under which a function's own settings travel through the server.
 const TARGET: &str = "target";
 const BACKEND: &str = "backend";
+const GPU_MEMORY: &str = "gpu-memory";
 const HTTP: &str = "allow-http";
 const DIRECTORY: &str = "allow-dir";
 const ENVIRONMENT: &str = "allow-env";
@@ -260,6 +267,7 @@ impl FunctionFile {
         let options = [
             (TARGET, one(&self.target)),
             (BACKEND, one(&self.backend)),
+            (GPU_MEMORY, one(&self.gpu_memory)),
             (HTTP, self.allow_http.clone()),
             (DIRECTORY, self.allow_dir.clone()),
             (ENVIRONMENT, self.allow_env.clone()),
