@@ -14,6 +14,7 @@ mod memory;
 mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod provider;
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
 mod stack;
 #[cfg(feature = "tract")]
@@ -28,6 +29,7 @@ use samara_nn::{Backend, BackendRegistry, ModelSource, Result};
 
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
+pub use provider::{Provider, UnknownProvider};
 #[cfg(feature = "tract")]
 pub use tract::Tract;
 #[cfg(feature = "gpu")]
@@ -39,6 +41,8 @@ pub struct RegistryOptions {
     /// Files that may be the ONNX Runtime library, or directories that may hold
     /// it; the first that is there is the one that is loaded.
     pub onnxruntime_libraries: Vec<PathBuf>,
+    /// What ONNX Runtime runs models on where a GPU is asked for.
+    pub onnxruntime_provider: Option<Provider>,
     pub prefer: Preference,
     /// No single tensor that a model computes may take more bytes than this,
     /// where the engine lets that be checked.
@@ -62,6 +66,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             onnxruntime_libraries: Vec::new(),
+            onnxruntime_provider: None,
             prefer: Preference::default(),
             tensor_limit: DEFAULT_TENSOR_LIMIT,
             onnxruntime_memory_limit: memory::available().map(|bytes| bytes / 4 * 3),
@@ -91,10 +96,13 @@ pub enum Preference {
 
 /// The backends of this build, in the order in which `auto` tries them.
 pub fn registry(options: &RegistryOptions) -> BackendRegistry {
-    // The first serves no model for the CPU, and the others none for the GPU.
+    // The first serves no model for the CPU.
     let backends = [wgpu_backend(options), onnxruntime_backend(options), tract_backend(options)];
     let mut backends: Vec<Arc<dyn Backend>> = backends.into_iter().flatten().collect();
-    if options.prefer == Preference::Startup {
+    if options.onnxruntime_provider.is_some() {
+        // Whoever names a provider for GPUs means it to be taken.
+        backends.sort_by_key(|backend| backend.name() != "onnxruntime");
+    } else if options.prefer == Preference::Startup {
         backends.sort_by_key(|backend| backend.name() == "onnxruntime");
     }
     BackendRegistry::new(backends)
@@ -122,7 +130,9 @@ pub fn check(_: &ModelSource) -> Result<()> {
 #[cfg(feature = "onnxruntime")]
 fn onnxruntime_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
     let libraries = options.onnxruntime_libraries.clone();
-    Some(Arc::new(OnnxRuntime::new(libraries, options.onnxruntime_memory_limit)))
+    let provider = options.onnxruntime_provider.clone();
+    let (limit, allow_software) = (options.onnxruntime_memory_limit, options.allow_software_gpu);
+    Some(Arc::new(OnnxRuntime::new(libraries, limit, provider, allow_software)))
 }
 
 #[cfg(not(feature = "onnxruntime"))]

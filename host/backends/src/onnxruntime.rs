@@ -1,8 +1,9 @@
-//! ONNX models on the CPU by ONNX Runtime, a library that is loaded when it is
-//! first asked for.
+//! ONNX models by ONNX Runtime, a library that is loaded when it is first asked
+//! for: on the CPU, and on GPUs by one of its providers.
 
 mod arena;
 mod library;
+mod provider;
 mod tensors;
 
 use std::collections::VecDeque;
@@ -19,23 +20,63 @@ use samara_nn::{
 };
 
 use crate::onnx::{Outline, quote};
+use crate::provider::Provider;
 use crate::stack::on_large_stack;
 use arena::Arena;
 use library::{Library, Loaded};
+use provider::Reach;
 
 const NAME: &str = "onnxruntime";
 
 /// The backend `onnxruntime`.
 pub struct OnnxRuntime {
     library: Library,
+    reach: Option<Reach>,
 }
 
 impl OnnxRuntime {
     /// A backend that loads the first of `candidates` that is there. All its
     /// models together take at most `memory_limit` bytes; the first backend of
-    /// the process that loads the library decides.
-    pub fn new(candidates: Vec<PathBuf>, memory_limit: Option<u64>) -> Self {
-        Self { library: Library::new(candidates, memory_limit) }
+    /// the process that loads the library decides. GPUs are reached by
+    /// `provider`; what computes on the CPU counts as one only where
+    /// `allow_software`.
+    pub fn new(
+        candidates: Vec<PathBuf>,
+        memory_limit: Option<u64>,
+        provider: Option<Provider>,
+        allow_software: bool,
+    ) -> Self {
+        let reach = provider.map(|provider| Reach { provider, allow_software });
+        Self { library: Library::new(candidates, memory_limit), reach }
+    }
+
+    /// The devices of the provider.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    fn gpus(&self, reach: &Reach, loaded: &Loaded) -> std::result::Result<Vec<Device>, String> {
+        let described = reach.devices(&loaded.environment)?;
+        let device = |(index, description)| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            Device { target: Target::Gpu(Some(index)), description }
+        };
+        Ok(described.into_iter().enumerate().map(device).collect())
+    }
+
+    /// The provider for a target, and which of its devices.
+    ///
+    /// # Errors
+    /// [`Error::TargetUnavailable`] for a GPU without a provider.
+    fn place(&self, target: Target) -> Result<Option<(Reach, u32)>> {
+        match (target, &self.reach) {
+            (Target::Cpu, _) | (Target::GpuOrCpu, None) => Ok(None),
+            (Target::Gpu(index), Some(reach)) => Ok(Some((reach.clone(), index.unwrap_or(0)))),
+            (Target::GpuOrCpu, Some(reach)) => Ok(Some((reach.clone(), 0))),
+            (Target::Gpu(_), None) => Err(Error::TargetUnavailable {
+                target,
+                reason: "no provider of ONNX Runtime is configured for GPUs".to_owned(),
+            }),
+        }
     }
 }
 
@@ -46,11 +87,18 @@ impl Backend for OnnxRuntime {
 
     fn probe(&self) -> Probe {
         match self.library.get() {
-            Ok(loaded) => Probe::Available {
-                version: loaded.version.clone(),
-                devices: vec![Device { target: Target::Cpu, description: std::env::consts::ARCH.to_owned() }],
-                origin: loaded.path.display().to_string(),
-            },
+            Ok(loaded) => {
+                let cpu = Device { target: Target::Cpu, description: std::env::consts::ARCH.to_owned() };
+                let gpus = self.reach.as_ref().map(|reach| self.gpus(reach, loaded)).transpose();
+                match gpus {
+                    Ok(gpus) => Probe::Available {
+                        version: loaded.version.clone(),
+                        devices: std::iter::once(cpu).chain(gpus.into_iter().flatten()).collect(),
+                        origin: loaded.path.display().to_string(),
+                    },
+                    Err(reason) => Probe::Unavailable { reason },
+                }
+            }
             Err(reason) => Probe::Unavailable { reason },
         }
     }
@@ -60,7 +108,7 @@ impl Backend for OnnxRuntime {
     }
 
     fn serves(&self, target: Target) -> bool {
-        matches!(target, Target::Cpu | Target::GpuOrCpu)
+        self.reach.is_some() || matches!(target, Target::Cpu | Target::GpuOrCpu)
     }
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
@@ -74,13 +122,19 @@ impl Backend for OnnxRuntime {
             source: source.clone(),
             threads: options.threads.max(1),
             has_external_data: outline.has_external_data(),
+            target: options.target,
+            place: self.place(options.target)?,
+            device_memory: options.device_memory,
         };
         let first = opener.open()?;
+        let elsewhere = opener.elsewhere(&first)?;
         let signature = signature(source, &outline, &first)?;
         let weights = outline.weight_bytes();
+        let on_device = if opener.place.is_some() { weights } else { 0 };
         Ok(Arc::new(OnnxRuntimeModel {
             signature,
-            footprint: Footprint { host: source.bytes.len() as u64, device: 0, per_session: weights },
+            footprint: Footprint { host: source.bytes.len() as u64, device: on_device, per_session: weights },
+            elsewhere,
             opener,
             opened: Mutex::new(VecDeque::from([first])),
         }))
@@ -91,6 +145,8 @@ impl Backend for OnnxRuntime {
 struct OnnxRuntimeModel {
     signature: Signature,
     footprint: Footprint,
+    /// What the provider of a GPU left to the CPU.
+    elsewhere: Vec<String>,
     opener: Opener,
     /// The session that loading the model opened, until somebody takes it.
     opened: Mutex<VecDeque<NativeSession>>,
@@ -107,6 +163,10 @@ impl Model for OnnxRuntimeModel {
 
     fn batching(&self) -> Batching {
         Batching::None
+    }
+
+    fn elsewhere(&self) -> Vec<String> {
+        self.elsewhere.clone()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
@@ -129,15 +189,42 @@ struct Opener {
     source: ModelSource,
     threads: usize,
     has_external_data: bool,
+    target: Target,
+    /// The provider of a GPU, and which of its devices.
+    place: Option<(Reach, u32)>,
+    /// Bytes that it may take on that.
+    device_memory: Option<u64>,
 }
 
 impl Opener {
     fn open(&self) -> Result<NativeSession> {
         on_large_stack(NAME, || {
-            let native =
-                self.configure().and_then(|mut builder| builder.commit_from_memory(&self.source.bytes));
-            native.map_err(|error| refused(&self.source, &error))
+            let mut builder = self.configure().map_err(|error| refused(&self.source, &error))?;
+            if let Some((reach, index)) = &self.place {
+                let environment = &self.library.environment;
+                let placed = reach.put_first(environment, builder, *index, self.device_memory);
+                let unavailable = |reason| Error::TargetUnavailable { target: self.target, reason };
+                builder = placed.map_err(|reason| unavailable(words(&reason)))?;
+            }
+            builder.commit_from_memory(&self.source.bytes).map_err(|error| refused(&self.source, &error))
         })
+    }
+
+    /// The nodes that the provider left to the CPU, which only some targets
+    /// allow.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] naming them where the target does not.
+    fn elsewhere(&self, session: &NativeSession) -> Result<Vec<String>> {
+        if self.place.is_none() {
+            return Ok(Vec::new());
+        }
+        let nodes = provider::on_cpu(session).map_err(|reason| unsupported(&self.source, words(&reason)))?;
+        let named: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        match (named.is_empty(), self.target) {
+            (false, Target::Gpu(_)) => Err(unsupported(&self.source, some(&named))),
+            _ => Ok(named),
+        }
     }
 
     fn configure(&self) -> ort::Result<SessionBuilder> {
@@ -281,6 +368,16 @@ fn out_of_memory(model: &str, message: &str) -> Option<Error> {
     };
     let what = format!("the memory in bytes{node}");
     Some(Error::TooLarge { model: model.to_owned(), what, size, limit })
+}
+
+/// The first of many, with how many there are beside them.
+fn some(parts: &[String]) -> String {
+    const MOST: usize = 10;
+    let named = parts.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    match parts.len().saturating_sub(MOST) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
 }
 
 fn unsupported(source: &ModelSource, reason: String) -> Error {

@@ -158,6 +158,7 @@ pub(crate) fn registry(settings: &Settings) -> BackendRegistry {
 fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
+        onnxruntime_provider: settings.onnxruntime_provider.clone(),
         prefer,
         allow_software_gpu: settings.allow_software_gpu,
         gpu_timings: settings.gpu_timings,

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub policy: Option<PathBuf>,
     /// Whether a driver that computes on the CPU counts as a GPU.
     pub allow_software_gpu: bool,
+    /// What ONNX Runtime reaches GPUs by.
+    pub onnxruntime_provider: Option<samara_backends::Provider>,
     /// Whether each kernel on a GPU is timed.
     pub gpu_timings: bool,
 }
@@ -50,6 +52,7 @@ impl Settings {
             store,
             policy: args.policy.clone(),
             allow_software_gpu: args.allow_software_gpu,
+            onnxruntime_provider: args.onnxruntime_provider.clone(),
             gpu_timings: args.gpu_timings,
         }
     }

@@ -61,6 +61,15 @@ pub(crate) struct GlobalArgs {
     /// Let a driver that computes on the CPU count as a GPU
     #[arg(long, global = true, env = "SAMARA_ALLOW_SOFTWARE_GPU", hide_env_values = true)]
     pub allow_software_gpu: bool,
+    /// What ONNX Runtime runs models on where a GPU is asked for: `cuda`, `tensorrt`, or a plugin's library
+    #[arg(
+        long,
+        global = true,
+        env = "SAMARA_ONNXRUNTIME_PROVIDER",
+        hide_env_values = true,
+        value_name = "NAME|FILE"
+    )]
+    pub onnxruntime_provider: Option<samara_backends::Provider>,
     /// Measure each kernel on the GPU, which slows runs: for `run --verbose`, `bench` and `/metrics`
     #[arg(long, global = true, env = "SAMARA_GPU_TIMINGS", hide_env_values = true)]
     pub gpu_timings: bool,
