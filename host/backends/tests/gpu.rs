@@ -5,6 +5,8 @@
 
 #[path = "gpu/elements.rs"]
 mod elements;
+#[path = "gpu/exhaustion.rs"]
+mod exhaustion;
 #[path = "gpu/images.rs"]
 mod images;
 #[path = "gpu/limits.rs"]

@@ -1,7 +1,7 @@
 //! Adapters, and the devices that are opened on them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
@@ -34,6 +34,8 @@ pub struct AdapterDescription {
     pub name: String,
     /// What it is, through which interface, and its driver.
     pub details: String,
+    /// What kernels may use there, in words.
+    pub abilities: String,
     /// Whether it computes on the CPU.
     pub is_software: bool,
 }
@@ -49,8 +51,6 @@ pub struct Gpus {
 
 struct Adapters {
     found: Vec<wgpu::Adapter>,
-    /// Why there are none.
-    reason: String,
 }
 
 /// An open device.
@@ -83,8 +83,7 @@ impl Gpus {
 
     /// The adapters of this machine, software ones too.
     pub fn adapters(&self) -> Vec<AdapterDescription> {
-        let infos = self.found().found.iter().map(wgpu::Adapter::get_info).enumerate();
-        infos.map(|(index, info)| describe(index, &info)).collect()
+        self.found().found.iter().enumerate().map(|(index, adapter)| describe(index, adapter)).collect()
     }
 
     /// The adapter that a model runs on: the one with this number, or the first.
@@ -124,7 +123,7 @@ impl Gpus {
     /// Why no adapter can be used.
     fn none(&self, index: Option<u32>, adapters: &[AdapterDescription]) -> String {
         if adapters.is_empty() {
-            return format!("no GPU adapter was found: {}", self.found().reason);
+            return format!("no GPU adapter was found: {}", crate::missing::reason(Path::new("/")));
         }
         let list: Vec<String> = adapters
             .iter()
@@ -149,14 +148,7 @@ impl Adapters {
         let instance = Instance::new(descriptor);
         let mut found = pollster::block_on(instance.enumerate_adapters(backends));
         found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
-        let reason = match found.is_empty() {
-            false => String::new(),
-            true => {
-                let request = instance.request_adapter(&wgpu::RequestAdapterOptions::default());
-                pollster::block_on(request).err().map_or_else(String::new, |error| error.to_string())
-            }
-        };
-        Self { found, reason }
+        Self { found }
     }
 }
 
@@ -171,7 +163,8 @@ fn rank(kind: DeviceType) -> u8 {
     }
 }
 
-fn describe(index: usize, info: &AdapterInfo) -> AdapterDescription {
+fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterDescription {
+    let info = adapter.get_info();
     let kind = match info.device_type {
         DeviceType::DiscreteGpu => "discrete GPU",
         DeviceType::IntegratedGpu => "integrated GPU",
@@ -184,8 +177,34 @@ fn describe(index: usize, info: &AdapterInfo) -> AdapterDescription {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         name: info.name.clone(),
         details: format!("{kind}, {}, {}", info.backend, driver.trim()),
+        abilities: abilities(adapter, &info),
         is_software: info.device_type == DeviceType::Cpu,
     }
+}
+
+fn abilities(adapter: &wgpu::Adapter, info: &AdapterInfo) -> String {
+    let (features, limits) = (adapter.features(), adapter.limits());
+    let has = |feature, text: String| features.contains(feature).then_some(text);
+    let parts = [
+        has(Features::SHADER_F16, "F16".to_owned()),
+        has(Features::SHADER_INT64, "64-bit integers".to_owned()),
+        has(
+            Features::SUBGROUP,
+            format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size),
+        ),
+        has(Features::TIMESTAMP_QUERY, "timestamps".to_owned()),
+        has(Features::PIPELINE_CACHE, "a cache of pipelines".to_owned()),
+        Some(format!("{} MiB in a binding", limits.max_storage_buffer_binding_size >> 20)),
+        Some(format!("{} KiB of workgroup memory", limits.max_compute_workgroup_storage_size >> 10)),
+    ];
+    let matrices = adapter.cooperative_matrix_properties();
+    let matrices = matrices.iter().map(|matrix| {
+        format!(
+            "matrices {}x{}x{} of {:?} into {:?}",
+            matrix.m_size, matrix.n_size, matrix.k_size, matrix.ab_type, matrix.cr_type
+        )
+    });
+    parts.into_iter().flatten().chain(matrices).collect::<Vec<String>>().join(", ")
 }
 
 /// What a submission takes at most, so that a run can be given up between two:

@@ -36,6 +36,7 @@ mod exec;
 mod executable;
 mod io;
 mod lower;
+mod missing;
 mod pipeline;
 mod plan;
 mod program;
