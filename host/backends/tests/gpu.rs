@@ -7,6 +7,8 @@
 mod elements;
 #[path = "gpu/exhaustion.rs"]
 mod exhaustion;
+#[path = "gpu/families.rs"]
+mod families;
 #[path = "gpu/images.rs"]
 mod images;
 #[path = "gpu/limits.rs"]
@@ -17,6 +19,8 @@ mod matmul;
 mod mixed;
 #[path = "gpu/models.rs"]
 mod models;
+#[path = "gpu/resampling.rs"]
+mod resampling;
 #[path = "gpu/rows.rs"]
 mod rows;
 #[path = "gpu/shapes.rs"]

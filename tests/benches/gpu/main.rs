@@ -6,7 +6,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints tables")]
 
 mod measure;
-mod models;
 mod rival;
 
 use std::path::PathBuf;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{BackendRegistry, Target};
+use samara_test::onnx::families::{Size, family};
 
 use measure::{Case, callers, child, gemm, load_times, median};
 use rival::{Rival, Way};
@@ -28,6 +28,9 @@ gpu [--software] [--quick] [--python PROGRAM | --no-rival]
   --no-rival   leave PyTorch out
 
 SAMARA_ONNXRUNTIME names ONNX Runtime's library, for its numbers on the CPU.";
+
+/// The models that are measured.
+const MODELS: [&str; 4] = ["resnet50", "mobilenet_v2", "bert", "vit"];
 
 /// What the flags say.
 struct Settings {
@@ -143,10 +146,10 @@ fn models(settings: &Settings, rival: &Rival) -> Result<()> {
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let backends = settings.backends(false);
-    let names = if settings.quick { &models::NAMES[1..2] } else { &models::NAMES[..] };
+    let names = if settings.quick { &MODELS[1..2] } else { &MODELS[..] };
     for name in names {
         for half in [false, true] {
-            let model = models::of(name, half).context("a model of the list")?;
+            let model = family(name, Size::Full, half);
             let gpu = match Case::load(&backends, "wgpu", Target::Gpu(None), &model) {
                 Ok(gpu) => gpu,
                 Err(error) => {
@@ -197,7 +200,7 @@ fn models(settings: &Settings, rival: &Rival) -> Result<()> {
 /// before.
 fn loads(settings: &Settings) -> Result<()> {
     println!("| load, ms | cold | to the first answer | warm | to the first answer |\n|---|---|---|---|---|");
-    let names = if settings.quick { &models::NAMES[1..2] } else { &models::NAMES[..] };
+    let names = if settings.quick { &MODELS[1..2] } else { &MODELS[..] };
     for name in names {
         let cache = tempfile::tempdir()?;
         let mut columns = Vec::new();
@@ -216,9 +219,9 @@ fn many_callers(settings: &Settings) -> Result<()> {
     let titles: Vec<String> = counts.iter().map(ToString::to_string).collect();
     println!("| callers at once, calls/s | {} |\n|---|{}", titles.join(" | "), "---|".repeat(counts.len()));
     let backends = settings.backends(false);
-    let names = if settings.quick { &["mobilenet_v2"][..] } else { &["mobilenet_v2", "bert_base"] };
+    let names = if settings.quick { &["mobilenet_v2"][..] } else { &["mobilenet_v2", "bert"] };
     for name in names {
-        let model = models::of(name, false).context("a model of the list")?;
+        let model = family(name, Size::Full, false);
         let gpu = Case::load(&backends, "wgpu", Target::Gpu(None), &model)?;
         let rates =
             counts.iter().map(|&count| Ok(format!("{:.1}", callers(&gpu, count, settings.patience())?)));

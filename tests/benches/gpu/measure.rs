@@ -12,13 +12,12 @@ use samara_nn::{
     BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, RunContext, Session, Target, Tensor,
 };
 use samara_test::Random;
-
-use crate::models::{self, Kind, Measured};
+use samara_test::onnx::families::{Family, Input, Kind, Size, family, product};
 
 /// A loaded model with what it is fed.
 pub(crate) struct Case<'m> {
     model: Arc<dyn Model>,
-    measured: &'m Measured,
+    family: &'m Family,
     half: bool,
 }
 
@@ -27,20 +26,20 @@ impl<'m> Case<'m> {
         backends: &BackendRegistry,
         backend: &str,
         target: Target,
-        measured: &'m Measured,
+        family: &'m Family,
     ) -> Result<Self> {
         let source = ModelSource {
-            name: measured.name.to_owned(),
-            identity: measured.name.to_owned(),
+            name: family.name.to_owned(),
+            identity: family.name.to_owned(),
             format: Format::Onnx,
-            bytes: measured.bytes.clone().into(),
+            bytes: family.bytes.clone().into(),
             path: None,
         };
         let threads = std::thread::available_parallelism()?.get();
         let options = LoadOptions { target, threads, ..LoadOptions::default() };
         let (_, model) = backends.load(&source, &Choice::from(backend), &options)?;
         let half = model.signature().inputs[0].datatype == samara_nn::Datatype::Fp16;
-        Ok(Self { model, measured, half })
+        Ok(Self { model, family, half })
     }
 
     /// One call with so many rows.
@@ -71,13 +70,13 @@ impl<'m> Case<'m> {
 
     fn inputs(&self, rows: usize) -> Vec<Tensor> {
         let mut random = Random::new(7);
-        let mut tensor = |input: &models::Input| {
+        let mut tensor = |input: &Input| {
             let shape: Vec<usize> = std::iter::once(rows).chain(input.shape.iter().copied()).collect();
             let count = shape.iter().product();
+            let mut below = |end: u64| (0..count).map(|_| random.below(end) as i64).collect::<Vec<i64>>();
             match (input.kind, self.half) {
-                (Kind::Words, _) => {
-                    Tensor::from_vec(shape, (0..count).map(|_| random.below(30_000) as i64).collect())
-                }
+                (Kind::Words, _) => Tensor::from_vec(shape, below(50)),
+                (Kind::Parts, _) => Tensor::from_vec(shape, below(2)),
                 (Kind::Mask, _) => Tensor::from_vec(shape, vec![1i64; count]),
                 (Kind::Floats, false) => Tensor::from_vec(shape, random.floats(count)),
                 (Kind::Floats, true) => Tensor::from_vec(
@@ -87,7 +86,7 @@ impl<'m> Case<'m> {
             }
         };
         // There are as many numbers as the shape says.
-        self.measured.inputs.iter().filter_map(|input| tensor(input).ok()).collect()
+        self.family.inputs.iter().filter_map(|input| tensor(input).ok()).collect()
     }
 }
 
@@ -109,8 +108,8 @@ pub(crate) fn median<T>(patience: Duration, mut call: impl FnMut() -> Result<T>)
 /// TFLOP/s of a product of square matrices, by the device's own clock. The
 /// backends must measure that.
 pub(crate) fn gemm(backends: &BackendRegistry, size: usize, half: bool) -> Result<f64> {
-    let measured = models::product(size, half);
-    let case = Case::load(backends, "wgpu", Target::Gpu(None), &measured)?;
+    let family = product(size, half);
+    let case = Case::load(backends, "wgpu", Target::Gpu(None), &family)?;
     let planned = case.model.as_planned().context("the backend tells nothing of its kernels")?;
     let spent = || -> Duration { planned.kernel_times().iter().map(|time| time.total).sum() };
     for _ in 0..2 {
@@ -170,7 +169,7 @@ pub(crate) fn load_times(name: &str, software: bool, cache: &Path) -> Result<[Du
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 pub(crate) fn child(arguments: &[String]) -> Result<()> {
     let [name, software, cache] = arguments else { return Err(anyhow!("three arguments")) };
-    let measured = models::of(name, false).context("no such model")?;
+    let family = family(name, Size::Full, false);
     let backends = registry(&RegistryOptions {
         allow_software_gpu: software == "true",
         gpu_memory_limit: u64::MAX,
@@ -178,7 +177,7 @@ pub(crate) fn child(arguments: &[String]) -> Result<()> {
         ..RegistryOptions::default()
     });
     let started = Instant::now();
-    let case = Case::load(&backends, "wgpu", Target::Gpu(None), &measured)?;
+    let case = Case::load(&backends, "wgpu", Target::Gpu(None), &family)?;
     let loaded = started.elapsed();
     case.run(1)?;
     println!("{} {}", loaded.as_micros(), started.elapsed().as_micros());

@@ -84,12 +84,13 @@ class Bert(nn.Module):
     def __init__(self):
         super().__init__()
         self.words = nn.Embedding(30522, 768)
+        self.parts = nn.Embedding(2, 768)
         self.places = nn.Parameter(torch.zeros(1, 128, 768))
         self.norm = nn.LayerNorm(768)
         self.layers = nn.ModuleList(encoder(768, 12, False) for _ in range(12))
 
-    def forward(self, words, mask):
-        x = self.norm(self.words(words) + self.places)
+    def forward(self, words, mask, parts):
+        x = self.norm(self.words(words) + self.parts(parts) + self.places)
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=mask == 0)
         return x
@@ -113,12 +114,13 @@ class Vit(nn.Module):
         return self.head(self.norm(x)[:, 0])
 
 
-MODELS = {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2, "bert_base": Bert, "vit_small": Vit}
+MODELS = {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2, "bert": Bert, "vit": Vit}
 
 
 def inputs(name, batch, dtype):
-    if name == "bert_base":
-        return [torch.randint(30522, (batch, 128)), torch.ones(batch, 128, dtype=torch.int64)]
+    if name == "bert":
+        shape = (batch, 128)
+        return [torch.randint(50, shape), torch.ones(shape, dtype=torch.int64), torch.randint(2, shape)]
     return [torch.rand(batch, 3, 224, 224).to(dtype)]
 
 

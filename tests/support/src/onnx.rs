@@ -13,7 +13,9 @@
 //! ```
 
 mod build;
+pub mod families;
 pub mod hostile;
+mod net;
 pub mod proto;
 pub mod ready;
 

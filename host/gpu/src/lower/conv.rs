@@ -1,7 +1,7 @@
 //! Convolutions.
 
 use tract_core::internal::{AxisOp, TDim, TypedNode};
-use tract_core::ops::cnn::Conv;
+use tract_core::ops::cnn::{Conv, PoolSpec};
 
 use super::launch::{THREADS, launch, params, spread};
 use super::map::functions::uniform_bits;
@@ -58,8 +58,7 @@ fn conv(lowering: &mut Lowering<'_>, node: &TypedNode, op: &Conv) -> Result<View
     let (Some(groups), Some(m), Some(k)) = (groups, m, k) else {
         return Err("the size of its kernel is not known".to_owned());
     };
-    let mut tail = Tail::of_kernel(out.dtype);
-    add_bias(lowering, node, op, &mut tail, &out)?;
+    let tail = with_bias(lowering, node, &op.pool_spec, &out)?;
     let step = Convolution { window, weights, groups, m, k, tail, out: out.root };
     lowering.push(Box::new(step), vec![node.name.clone()]);
     Ok(out)
@@ -81,29 +80,29 @@ fn weights(lowering: &mut Lowering<'_>, node: &TypedNode, op: &Conv) -> Result<V
     super::views::change(lowering, view, &joined, &node.name)
 }
 
-fn add_bias(
+/// What follows the sum: the bias, the node's third input, where it is not 0.
+pub(super) fn with_bias(
     lowering: &mut Lowering<'_>,
     node: &TypedNode,
-    op: &Conv,
-    tail: &mut Tail,
+    spec: &PoolSpec,
     out: &View,
-) -> Result<(), String> {
+) -> Result<Tail, String> {
+    let mut tail = Tail::of_kernel(out.dtype);
     let known = lowering.known(node.inputs[2]).and_then(|bias| uniform_bits(bias));
     let found = tail.last();
     let bias = match known {
-        Some((_, [0, 0])) => return Ok(()),
+        Some((_, [0, 0])) => return Ok(tail),
         Some((dtype, bits)) => tail.scalar(dtype, bits),
         None => {
             let mut bias = lowering.view(node.inputs[2])?;
-            let format = op.pool_spec.data_format;
-            if bias.rank() == 1 && !format.c_is_last() {
-                (0..op.pool_spec.rank()).for_each(|_| bias.insert_axis(1));
+            if bias.rank() == 1 && !spec.data_format.c_is_last() {
+                (0..spec.rank()).for_each(|_| bias.insert_axis(1));
             }
             tail.input(lowering.broadcast(bias, &out.shape()))
         }
     };
     tail.call(out.dtype, Function::Add, &[found, bias]);
-    Ok(())
+    Ok(tail)
 }
 
 struct Convolution {

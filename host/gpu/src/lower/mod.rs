@@ -6,6 +6,7 @@
 
 mod concat;
 mod conv;
+mod deconv;
 mod einsum;
 mod gather;
 mod host;
@@ -14,6 +15,7 @@ mod map;
 mod matmul;
 mod pad;
 mod pool;
+mod resize;
 mod rows;
 mod spatial;
 mod tiles;
@@ -45,11 +47,13 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
+const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 11] = [
     views::lower,
     map::lower,
     einsum::lower,
     conv::lower,
+    deconv::lower,
+    resize::lower,
     pool::lower,
     rows::lower,
     concat::lower,

@@ -32,7 +32,7 @@ impl Window {
         if !(1..=2).contains(&rank) {
             return Err(format!("the GPU moves windows over one or two axes, not {rank}"));
         }
-        let input = by_channels(input, spec.data_format, rank);
+        let input = by_channels(input, spec.data_format, 2);
         let sizes: Vec<TDim> = input.axes[2..].iter().map(|axis| axis.size.clone()).collect();
         let computed = spec.computed_padding(&sizes[2 - rank..]);
         let ends = match &spec.padding {
@@ -45,7 +45,7 @@ impl Window {
             }
             _ => None,
         };
-        let output: Vec<Axis> = by_channels(output, spec.data_format, rank).axes;
+        let output: Vec<Axis> = by_channels(output, spec.data_format, 2).axes;
         Ok(Self {
             output: output.try_into().map_err(|_| "its output is no image".to_owned())?,
             kernel: pair(spec.kernel_shape.to_vec(), 1),
@@ -98,8 +98,9 @@ impl Window {
     }
 }
 
-/// The same tensor by images, channels, rows and columns.
-fn by_channels(view: &View, format: DataFormat, rank: usize) -> View {
+/// The same tensor by images, channels and as many axes as `rank` says, the
+/// first of which have size 1 where there are fewer.
+pub(super) fn by_channels(view: &View, format: DataFormat, rank: usize) -> View {
     let mut view = view.clone();
     if !format.has_n() {
         view.insert_axis(0);
@@ -108,7 +109,7 @@ fn by_channels(view: &View, format: DataFormat, rank: usize) -> View {
         let last = view.rank() - 1;
         view.move_axis(last, 1);
     }
-    if rank == 1 {
+    while view.rank() < 2 + rank {
         view.insert_axis(2);
     }
     view

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tract_core::internal::*;
 use tract_core::ops::array::{Gather, Pad, PadMode, TypedConcat};
-use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
+use tract_core::ops::cnn::{Conv, Deconv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::einsum::EinSum;
 use tract_core::ops::nn::{DataFormat, Reduce, Reducer, RmsNorm, Softmax, SoftmaxKind};
 use tract_core::ops::{logic, math};
@@ -205,6 +205,30 @@ fn windows_of_all_kinds() {
             let program = lowered(&build.finish(&outputs));
             assert_eq!(names(&program), ["max_pool", "sum_pool", "sum_pool", "sum_pool"]);
         }
+    }
+}
+
+#[test]
+fn tensors_that_grow() {
+    use tract_core::ops::nn::resize::{CoordTransformer, Interpolator, Nearest, NearestUpsample, Resize};
+    for datatype in [f32::datum_type(), f16::datum_type()] {
+        let mut build = Build::new();
+        let x = build.source(datatype, &[6, 5, 4]);
+        let (w, b) = (build.constant(datatype, &[4, 6, 3, 3]), build.constant(datatype, &[4]));
+        let spec = pool(PaddingSpec::Explicit(tvec![1, 0], tvec![0, 1]), 6, 4);
+        let wider = build.wire(Deconv::new(spec, KernelFormat::OIHW, tvec![0, 0], 1), &[x, w, b]);
+        let twice = build.wire(NearestUpsample { scales: tvec![1, 1, 2, 2] }, &[x]);
+        let scales = build.model.add_const("scales", tensor1(&[1f32, 1., 2., 1.5])).unwrap();
+        let resize = Resize {
+            coord_transformer: CoordTransformer::HalfPixel,
+            interpolator: Interpolator::Cubic,
+            nearest: Nearest::Floor,
+            optional_scales_input: Some(1),
+            optional_sizes_input: None,
+        };
+        let smooth = build.wire(resize, &[x, scales]);
+        let program = lowered(&build.finish(&[wider, twice, smooth]));
+        assert_eq!(names(&program), ["deconv+add", "copy", "resample", "resample"]);
     }
 }
 
