@@ -7,6 +7,8 @@
 mod elements;
 #[path = "gpu/images.rs"]
 mod images;
+#[path = "gpu/indexing.rs"]
+mod indexing;
 #[path = "gpu/limits.rs"]
 mod limits;
 #[path = "gpu/matmul.rs"]

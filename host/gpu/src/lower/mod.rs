@@ -6,17 +6,21 @@
 
 mod concat;
 mod conv;
+mod each;
 mod einsum;
 mod gather;
 mod host;
+mod indexed;
 mod launch;
 mod map;
 mod matmul;
 mod pad;
 mod pool;
 mod rows;
+mod scatter;
 mod spatial;
 mod tiles;
+mod triangle;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -45,7 +49,7 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
+const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 12] = [
     views::lower,
     map::lower,
     einsum::lower,
@@ -55,6 +59,9 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 9] = [
     concat::lower,
     gather::lower,
     pad::lower,
+    indexed::lower,
+    scatter::lower,
+    triangle::lower,
 ];
 
 /// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run
