@@ -5,6 +5,8 @@
 
 #[path = "gpu/elements.rs"]
 mod elements;
+#[path = "gpu/exact.rs"]
+mod exact;
 #[path = "gpu/images.rs"]
 mod images;
 #[path = "gpu/indexing.rs"]
