@@ -19,6 +19,8 @@ mod matmul;
 mod mixed;
 #[path = "gpu/models.rs"]
 mod models;
+#[path = "gpu/ordering.rs"]
+mod ordering;
 #[path = "gpu/rows.rs"]
 mod rows;
 #[path = "gpu/shapes.rs"]

@@ -17,9 +17,11 @@ mod matmul;
 mod pad;
 mod pool;
 mod rows;
+mod running;
 mod scatter;
 mod spatial;
 mod tiles;
+mod top;
 mod triangle;
 mod views;
 
@@ -49,7 +51,7 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 12] = [
+const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 14] = [
     views::lower,
     map::lower,
     einsum::lower,
@@ -62,6 +64,8 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 12] = [
     indexed::lower,
     scatter::lower,
     triangle::lower,
+    top::lower,
+    running::lower,
 ];
 
 /// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run

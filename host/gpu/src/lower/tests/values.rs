@@ -1,7 +1,7 @@
 //! Operators that go where values lead, or put them in order.
 
 use tract_core::ops::array::{
-    GatherElements, GatherNd, OneHot, ScatterElements, ScatterNd, ScatterReduction, Trilu,
+    CumSum, GatherElements, GatherNd, OneHot, ScatterElements, ScatterNd, ScatterReduction, Tile, Topk, Trilu,
 };
 
 use super::*;
@@ -80,6 +80,23 @@ fn updates_by_indices() {
             let steps: &[&str] =
                 if reduction == None { &["scatter"; 2] } else { &["copy", "scatter", "copy", "scatter"] };
             assert_eq!(names(&program), steps, "{datatype:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_in_order_and_running_sums() {
+    for datatype in datatypes().into_iter().filter(|datatype| *datatype != bool::datum_type()) {
+        for is_first in [true, false] {
+            let mut build = Build::new();
+            let x = build.source(datatype, &[9]);
+            let kept = build.constant(i64::datum_type(), &[]);
+            let top = build.wire(Topk { axis: 1, largest: is_first, fallback_k: 0.to_dim() }, &[x, kept]);
+            let sums = build.wire(CumSum { axis: 1, exclusive: is_first, reverse: is_first }, &[x]);
+            let tiles = build.wire(Tile { multipliers: tvec![1.to_dim(), 2.to_dim()] }, &[x]);
+            let program = lowered(&build.finish(&[top, sums, tiles]));
+            assert_eq!(names(&program), ["top", "running_sum", "copy"], "{datatype:?}");
+            assert_eq!(program.steps[0].variants.len(), 4);
         }
     }
 }
