@@ -5,12 +5,16 @@
 
 #[path = "gpu/elements.rs"]
 mod elements;
+#[path = "gpu/exact.rs"]
+mod exact;
 #[path = "gpu/exhaustion.rs"]
 mod exhaustion;
 #[path = "gpu/families.rs"]
 mod families;
 #[path = "gpu/images.rs"]
 mod images;
+#[path = "gpu/indexing.rs"]
+mod indexing;
 #[path = "gpu/limits.rs"]
 mod limits;
 #[path = "gpu/matmul.rs"]
@@ -19,6 +23,8 @@ mod matmul;
 mod mixed;
 #[path = "gpu/models.rs"]
 mod models;
+#[path = "gpu/ordering.rs"]
+mod ordering;
 #[path = "gpu/resampling.rs"]
 mod resampling;
 #[path = "gpu/rows.rs"]

@@ -98,6 +98,16 @@ impl Dtype {
         if self == Dtype::Bool { format!("select(0u, 1u, {computed})") } else { computed.to_owned() }
     }
 
+    /// A stored element out of two words that hold its bits.
+    pub(crate) fn words_as_element(self, low: &str, high: &str) -> String {
+        match self {
+            Dtype::F16 => format!("f16(unpack2x16float({low}).x)"),
+            Dtype::I64 => format!("bitcast<i64>(u64({low}) | (u64({high}) << 32u))"),
+            Dtype::U64 => format!("(u64({low}) | (u64({high}) << 32u))"),
+            _ => format!("bitcast<{}>({low})", self.stored()),
+        }
+    }
+
     /// A result of arithmetic in 32 bits, cut to the bits that the type has.
     pub(crate) fn wrap(self, computed: String) -> String {
         match self {

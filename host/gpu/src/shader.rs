@@ -58,6 +58,8 @@ pub(crate) struct Variant {
 pub(crate) const MOST_READS: usize = 7;
 
 const FUNCTIONS: &str = include_str!("kernels/functions.wgsl");
+/// Those of integers of 64 bits, which not every device knows.
+const WIDE_FUNCTIONS: &str = include_str!("kernels/functions_wide.wgsl");
 
 impl<'a> Spec<'a> {
     /// A kernel that reads nothing and declares nothing, with `found` as what it
@@ -77,12 +79,17 @@ impl<'a> Spec<'a> {
     }
 
     pub(crate) fn render(&self) -> Variant {
-        let (tail, mut words, needs_functions) = match self.tail {
+        let (tail, mut words, functions) = match self.tail {
             Some(tail) => {
                 let rendered = tail.render(self.words.clone());
-                (rendered.text, rendered.words, rendered.needs_functions)
+                let functions = match (rendered.needs_functions, rendered.is_wide) {
+                    (false, _) => &[][..],
+                    (true, false) => &[FUNCTIONS],
+                    (true, true) => &[FUNCTIONS, WIDE_FUNCTIONS],
+                };
+                (rendered.text, rendered.words, functions)
             }
-            None => (String::new(), self.words.clone(), false),
+            None => (String::new(), self.words.clone(), &[][..]),
         };
         words.resize(words.len().next_multiple_of(4), Word::Bits(0));
         let tail_inputs = self.tail.map_or(&[][..], Tail::inputs);
@@ -113,9 +120,7 @@ impl<'a> Spec<'a> {
         for declaration in &self.declarations {
             let _ = writeln!(text, "{declaration}");
         }
-        if needs_functions {
-            text.push_str(FUNCTIONS);
-        }
+        text.extend(functions.iter().copied());
         text.push_str(&tail);
         text.push_str(self.kernel.body);
         if text.contains("f16") {

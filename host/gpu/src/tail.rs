@@ -14,7 +14,7 @@ use tract_core::internal::TDim;
 
 pub(crate) use function::Function;
 
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, Need};
 use crate::view::{Axis, View, is_one, is_zero, same};
 
 /// A chain of functions, one value after the other; the last is the output.
@@ -61,6 +61,8 @@ pub(crate) struct Rendered {
     pub words: Vec<Word>,
     /// Whether `text` calls functions of `kernels/functions.wgsl`.
     pub needs_functions: bool,
+    /// Whether it computes with integers of 64 bits.
+    pub is_wide: bool,
 }
 
 impl Tail {
@@ -189,7 +191,8 @@ impl Tail {
             "fn finish(i: u32, found: Found) -> {} {{\n{text}    return {stored};\n}}\n",
             out.stored()
         );
-        Rendered { text, words: writer.words, needs_functions: writer.needs_functions }
+        let is_wide = self.values.iter().any(|value| value.dtype.need() == Some(Need::Int64));
+        Rendered { text, words: writer.words, needs_functions: writer.needs_functions, is_wide }
     }
 }
 

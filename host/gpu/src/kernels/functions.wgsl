@@ -5,6 +5,18 @@ fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+fn is_infinite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u;
+}
+
+fn is_positive_infinity(x: f32) -> bool {
+    return bitcast<u32>(x) == 0x7f800000u;
+}
+
+fn is_negative_infinity(x: f32) -> bool {
+    return bitcast<u32>(x) == 0xff800000u;
+}
+
 // The other one where one is no number.
 fn larger(a: f32, b: f32) -> f32 {
     return select(select(max(a, b), a, is_nan(b)), b, is_nan(a));
@@ -123,6 +135,64 @@ fn power(base: f32, exponent: f32) -> f32 {
     // Not constant, or it would be refused for being no number.
     let none = bitcast<f32>(0x7fc00000u | (bitcast<u32>(base) & 1u));
     return select(none, select(magnitude, -magnitude, is_odd), is_whole);
+}
+
+// A whole power; what does not fit is cut off at the top.
+fn whole_power(base: i32, exponent: u32) -> i32 {
+    var result = 1;
+    var square = base;
+    for (var rest = exponent; rest != 0u; rest >>= 1u) {
+        result = select(result, result * square, (rest & 1u) != 0u);
+        square *= square;
+    }
+    return result;
+}
+
+// A number as `mantissa` times two to the power of `exponent`, with the highest
+// bit of the mantissa in place 23.
+struct Parts { mantissa: u32, exponent: i32 }
+
+fn parts(bits: u32) -> Parts {
+    let exponent = i32(bits >> 23u);
+    if (exponent != 0) {
+        return Parts((bits & 0x7fffffu) | 0x800000u, exponent);
+    }
+    let shift = countLeadingZeros(bits) - 8u;
+    return Parts(bits << shift, 1 - i32(shift));
+}
+
+// What is left of `a` once `b` is taken away from it as often as it goes, with
+// the sign of `a`: exact, bit by bit.
+fn remainder(a: f32, b: f32) -> f32 {
+    let x = bitcast<u32>(a) & 0x7fffffffu;
+    let y = bitcast<u32>(b) & 0x7fffffffu;
+    let sign = bitcast<u32>(a) & 0x80000000u;
+    if (y == 0u || y > 0x7f800000u || x >= 0x7f800000u) {
+        // Not constant, or it would be refused for being no number.
+        return bitcast<f32>(0x7fc00000u | (x & 1u));
+    }
+    if (x < y) {
+        return a;
+    }
+    let divisor = parts(y);
+    let dividend = parts(x);
+    var rest = dividend.mantissa;
+    rest -= select(0u, divisor.mantissa, rest >= divisor.mantissa);
+    // At most 276 rounds: so far apart are the exponents of two numbers.
+    for (var exponent = dividend.exponent; exponent > divisor.exponent; exponent--) {
+        rest <<= 1u;
+        rest -= select(0u, divisor.mantissa, rest >= divisor.mantissa);
+    }
+    if (rest == 0u) {
+        return bitcast<f32>(sign);
+    }
+    let shift = countLeadingZeros(rest) - 8u;
+    let exponent = divisor.exponent - i32(shift);
+    rest <<= shift;
+    if (exponent > 0) {
+        return bitcast<f32>(sign | (u32(exponent) << 23u) | (rest & 0x7fffffu));
+    }
+    return bitcast<f32>(sign | (rest >> u32(1 - exponent)));
 }
 
 fn to_i32(x: f32) -> i32 {

@@ -7,9 +7,11 @@
 mod concat;
 mod conv;
 mod deconv;
+mod each;
 mod einsum;
 mod gather;
 mod host;
+mod indexed;
 mod launch;
 mod map;
 mod matmul;
@@ -17,8 +19,12 @@ mod pad;
 mod pool;
 mod resize;
 mod rows;
+mod running;
+mod scatter;
 mod spatial;
 mod tiles;
+mod top;
+mod triangle;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -47,7 +53,7 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 11] = [
+const FAMILIES: &[fn(&mut Lowering<'_>, &TypedNode) -> Lowered] = &[
     views::lower,
     map::lower,
     einsum::lower,
@@ -59,6 +65,11 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 11] = [
     concat::lower,
     gather::lower,
     pad::lower,
+    indexed::lower,
+    scatter::lower,
+    triangle::lower,
+    top::lower,
+    running::lower,
 ];
 
 /// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run

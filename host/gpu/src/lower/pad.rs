@@ -7,7 +7,6 @@ use tract_core::ops::array::{Pad, PadMode};
 
 use super::launch::{THREADS, launch, params, spread};
 use super::{Lowered, Lowering};
-use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::program::{Cost, Launch, Root, Step};
 use crate::schedule::Sizes;
@@ -97,13 +96,7 @@ impl Padding {
     }
 
     fn fill(&self) -> String {
-        let dtype = self.input.dtype;
-        let value = match dtype {
-            Dtype::F16 => "f16(unpack2x16float(params.fill_low).x)".to_owned(),
-            Dtype::I64 => "bitcast<i64>(u64(params.fill_low) | (u64(params.fill_high) << 32u))".to_owned(),
-            Dtype::U64 => "(u64(params.fill_low) | (u64(params.fill_high) << 32u))".to_owned(),
-            _ => format!("bitcast<{}>(params.fill_low)", dtype.stored()),
-        };
+        let value = self.input.dtype.words_as_element("params.fill_low", "params.fill_high");
         format!("fn fill() -> Found {{ return {value}; }}")
     }
 }

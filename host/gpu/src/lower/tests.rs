@@ -1,6 +1,8 @@
 //! Every shader that lowering writes is read and checked by the library's own
 //! front end, without a device; and what is fused is counted.
 
+mod values;
+
 use std::sync::Arc;
 
 use tract_core::internal::*;

@@ -2,11 +2,11 @@
 
 use tract_core::internal::{AxisOp, TDim, TypedNode};
 use tract_core::ops::Downsample;
-use tract_core::ops::array::{MultiBroadcastTo, Slice};
+use tract_core::ops::array::{MultiBroadcastTo, Slice, Tile};
 use tract_core::ops::identity::Identity;
 
 use super::{Lowered, Lowering};
-use crate::view::View;
+use crate::view::{Axis, View};
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, node: &TypedNode) -> Lowered {
     let changed = if node.op_is::<Identity>() {
@@ -21,6 +21,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, node: &TypedNode) -> Lowered {
         })
     } else if let Some(downsample) = node.op_as::<Downsample>() {
         self::downsample(lowering, node, downsample)
+    } else if let Some(op) = node.op_as::<Tile>() {
+        tile(lowering, node, op)
     } else if let Some(broadcast) = node.op_as::<MultiBroadcastTo>() {
         let shape: Vec<TDim> = broadcast.shape.iter().cloned().collect();
         lowering.view(node.inputs[0]).map(|view| lowering.broadcast(view, &shape))
@@ -55,11 +57,24 @@ pub(super) fn change(
 }
 
 fn downsample(lowering: &mut Lowering<'_>, node: &TypedNode, op: &Downsample) -> Result<View, String> {
-    if op.stride <= 0 {
-        return Err("it steps backwards".to_owned());
-    }
     let mut view = lowering.view(node.inputs[0])?;
     let (_, shape) = lowering.fact(node.id.into())?;
-    view.cut(op.axis, TDim::from(op.modulo as i64), op.stride as i64, shape[op.axis].clone());
+    // Backwards from the last element.
+    let start = match op.stride {
+        ..0 => view.axes[op.axis].size.clone() - 1,
+        _ => TDim::from(op.modulo as i64),
+    };
+    view.cut(op.axis, start, op.stride as i64, shape[op.axis].clone());
     Ok(view)
+}
+
+/// The tensor again and again along its axes.
+fn tile(lowering: &mut Lowering<'_>, node: &TypedNode, op: &Tile) -> Result<View, String> {
+    let mut view = lowering.view(node.inputs[0])?;
+    let (dtype, shape) = lowering.fact(node.id.into())?;
+    for (axis, times) in op.multipliers.iter().enumerate() {
+        view.axes.insert(2 * axis, Axis { size: times.clone(), stride: TDim::from(0) });
+    }
+    let copy = lowering.copied(&view, &node.name);
+    Ok(View::whole(copy.root, dtype, &shape))
 }

@@ -51,6 +51,11 @@ pub(crate) enum Function {
     Min,
     Max,
     Pow,
+    /// Whether it is no number.
+    IsNan,
+    IsInfinite,
+    IsPositiveInfinity,
+    IsNegativeInfinity,
     ShiftLeft,
     ShiftRight,
     And,
@@ -88,14 +93,27 @@ impl Function {
             Function::Select => plain(format!("select({c}, {b}, {a})")),
             Function::Neg => plain(to.wrap(format!("-{a}"))),
             Function::Abs if from.stored() == "u32" || from == Dtype::U64 => plain(a.to_owned()),
+            Function::Abs if from == Dtype::I64 => plain(format!("select({a}, -{a}, {a} < 0li)")),
             Function::Abs => plain(to.wrap(format!("abs({a})"))),
             Function::Sign => plain(format!("sign({a})")),
+            Function::IsNan
+            | Function::IsInfinite
+            | Function::IsPositiveInfinity
+            | Function::IsNegativeInfinity => {
+                Call { text: format!("{}(f32({a}))", self.float_name().0), needs_functions: true }
+            }
             Function::Square => plain(to.wrap(format!("{a} * {a}"))),
             Function::Add => plain(to.wrap(format!("{a} + {b}"))),
             Function::Sub => plain(to.wrap(format!("{a} - {b}"))),
             Function::Mul => plain(to.wrap(format!("{a} * {b}"))),
             Function::Div => plain(to.wrap(format!("{a} / {b}"))),
-            Function::Rem => plain(format!("{a} % {b}")),
+            Function::Rem if !from.is_float() => plain(format!("{a} % {b}")),
+            Function::Pow if from == Dtype::I64 => {
+                Call { text: format!("wide_power({a}, u32({b}))"), needs_functions: true }
+            }
+            Function::Pow if !from.is_float() => {
+                Call { text: format!("whole_power({a}, u32({b}))"), needs_functions: true }
+            }
             Function::Min | Function::Max if !from.is_float() => {
                 plain(format!("{}({a}, {b})", if self == Function::Min { "min" } else { "max" }))
             }
@@ -163,6 +181,11 @@ impl Function {
             Function::Min => ("smaller", true),
             Function::Max => ("larger", true),
             Function::Pow => ("power", true),
+            Function::Rem => ("remainder", true),
+            Function::IsNan => ("is_nan", true),
+            Function::IsInfinite => ("is_infinite", true),
+            Function::IsPositiveInfinity => ("is_positive_infinity", true),
+            Function::IsNegativeInfinity => ("is_negative_infinity", true),
             // All others are rendered above.
             _ => ("abs", false),
         }
@@ -227,13 +250,14 @@ mod tests {
         ] {
             all.push((function, 1, floats.clone()));
         }
-        all.extend([LeakyRelu, Pow].map(|function| (function, 2, floats.clone())));
-        all.extend([Abs, Neg, Sign].map(|function| (function, 1, vec![F16, F32, I32])));
+        all.push((LeakyRelu, 2, floats.clone()));
+        all.push((Pow, 2, vec![F16, F32, I32, I64]));
+        all.push((Sign, 1, vec![F16, F32, I32]));
+        all.extend([Abs, Neg].map(|function| (function, 1, vec![F16, F32, I8, I16, I32, I64])));
         all.push((Square, 1, numbers.clone()));
-        all.extend([Add, Sub, Mul, Div, Min, Max].map(|function| (function, 2, numbers.clone())));
+        all.extend([Add, Sub, Mul, Div, Rem, Min, Max].map(|function| (function, 2, numbers.clone())));
         all.extend(
-            [Rem, ShiftLeft, ShiftRight, BitAnd, BitOr, BitXor]
-                .map(|function| (function, 2, integers.clone())),
+            [ShiftLeft, ShiftRight, BitAnd, BitOr, BitXor].map(|function| (function, 2, integers.clone())),
         );
         all.push((BitNot, 1, integers));
         all.push((Not, 1, vec![Bool]));
@@ -271,6 +295,15 @@ mod tests {
                 render(Function::Cast, &[one], other);
             }
             render(Function::Select, &[Bool, one, one], one);
+            let kinds = [
+                Function::IsNan,
+                Function::IsInfinite,
+                Function::IsPositiveInfinity,
+                Function::IsNegativeInfinity,
+            ];
+            for function in kinds.into_iter().filter(|_| one.is_float()) {
+                render(function, &[one], Bool);
+            }
             for function in [Function::Equal, Function::NotEqual] {
                 render(function, &[one, one], Bool);
             }

@@ -53,12 +53,16 @@ impl Applied {
         }
         let result = match self.kind() {
             Kind::Convert | Kind::Choose => return Ok(()),
-            Kind::Compare => Dtype::Bool,
+            Kind::Compare | Kind::Test => Dtype::Bool,
             _ => first,
         };
         let takes = match self.kind() {
-            Kind::Float => first.is_float(),
-            Kind::Signed => first.is_float() || first == Dtype::I32,
+            Kind::Float | Kind::Test => first.is_float(),
+            Kind::Signed => {
+                first.is_float() || matches!(first, Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64)
+            }
+            Kind::Sign => first.is_float() || first == Dtype::I32,
+            Kind::Power => first.is_float() || matches!(first, Dtype::I32 | Dtype::I64),
             Kind::Number => first != Dtype::Bool,
             Kind::Integer => !first.is_float() && first != Dtype::Bool,
             Kind::Logic => first == Dtype::Bool,
@@ -84,16 +88,22 @@ impl Applied {
             | Function::LessOrEqual
             | Function::Greater
             | Function::GreaterOrEqual => Kind::Compare,
-            Function::Abs | Function::Neg | Function::Sign => Kind::Signed,
+            Function::Abs | Function::Neg => Kind::Signed,
+            Function::Sign => Kind::Sign,
+            Function::Pow => Kind::Power,
+            Function::IsNan
+            | Function::IsInfinite
+            | Function::IsPositiveInfinity
+            | Function::IsNegativeInfinity => Kind::Test,
             Function::Add
             | Function::Sub
             | Function::Mul
             | Function::Div
+            | Function::Rem
             | Function::Min
             | Function::Max
             | Function::Square => Kind::Number,
-            // The remainder of floats loses all digits where the quotient is large.
-            Function::Rem | Function::ShiftLeft | Function::ShiftRight => Kind::Integer,
+            Function::ShiftLeft | Function::ShiftRight => Kind::Integer,
             Function::And | Function::Or | Function::Xor | Function::Not => Kind::Logic,
             Function::BitAnd | Function::BitOr | Function::BitXor | Function::BitNot => Kind::Bits,
             _ => Kind::Float,
@@ -104,8 +114,14 @@ impl Applied {
 /// The datatypes that a function takes and gives.
 enum Kind {
     Float,
-    /// Floats and 32-bit integers.
+    /// Floats and signed integers.
     Signed,
+    /// Floats and integers of 32 bits.
+    Sign,
+    /// Floats and the integers that ONNX takes to a power.
+    Power,
+    /// From floats to booleans.
+    Test,
     Number,
     Integer,
     Logic,
@@ -167,7 +183,7 @@ fn unary(op: &dyn ElementWiseMiniOp) -> Option<Applied> {
         math::Asin => Asin, math::Acos => Acos, math::Atan => Atan, math::Sinh => Sinh,
         math::Cosh => Cosh, math::Tanh => Tanh, math::Asinh => Asinh, math::Acosh => Acosh,
         math::Atanh => Atanh, math::Erf => Erf, nn::Sigmoid => Sigmoid, nn::Silu => Silu,
-        nn::HardSwish => HardSwish, logic::Not => Not, logic::BitNot => BitNot,
+        nn::HardSwish => HardSwish, math::IsNan => IsNan, logic::Not => Not, logic::BitNot => BitNot,
     }
     if op.is::<nn::gelu_exact::GeluExact>() {
         return Some(Applied::new(Function::GeluErf));
@@ -177,6 +193,14 @@ fn unary(op: &dyn ElementWiseMiniOp) -> Option<Applied> {
     }
     if let Some(leaky) = op.downcast_ref::<nn::LeakyRelu>() {
         return Some(Applied::with(Function::LeakyRelu, leaky.alpha));
+    }
+    if let Some(test) = op.downcast_ref::<math::IsInf>() {
+        return match (test.detect_positive, test.detect_negative) {
+            (true, true) => Some(Applied::new(Function::IsInfinite)),
+            (true, false) => Some(Applied::new(Function::IsPositiveInfinity)),
+            (false, true) => Some(Applied::new(Function::IsNegativeInfinity)),
+            (false, false) => None,
+        };
     }
     op.downcast_ref::<math::PowConst>().map(|power| Applied::with(Function::Pow, power.exponent))
 }
