@@ -25,6 +25,8 @@ mod mixed;
 mod models;
 #[path = "gpu/ordering.rs"]
 mod ordering;
+#[path = "gpu/quantised.rs"]
+mod quantised;
 #[path = "gpu/resampling.rs"]
 mod resampling;
 #[path = "gpu/rows.rs"]

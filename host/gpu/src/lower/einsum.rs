@@ -65,13 +65,11 @@ fn out(axis: &Axis) -> &Option<TDim> {
 }
 
 fn product(lowering: &mut Lowering<'_>, node: &TypedNode, op: &EinSum) -> Result<View, String> {
-    if op.q_params.is_some() {
-        return Err("products of quantised tensors are not computed on the GPU".to_owned());
-    }
-    let [left, right] = node.inputs[..] else {
-        return Err(format!("the GPU multiplies two tensors, not {}", node.inputs.len()));
+    let [mut left, mut right] = match (op.q_params, &node.inputs[..]) {
+        (Some(_), _) => super::quantise::integers(lowering, node, op)?,
+        (None, &[left, right]) => [lowering.view(left)?, lowering.view(right)?],
+        (None, inputs) => return Err(format!("the GPU multiplies two tensors, not {}", inputs.len())),
     };
-    let (mut left, mut right) = (lowering.view(left)?, lowering.view(right)?);
     let output = lowering.output(node)?;
     let found = accumulator(left.dtype, right.dtype, output.dtype, Dtype::of(op.operating_dt))?;
     let mut axes = axes(op, &left, &right, &output)?;

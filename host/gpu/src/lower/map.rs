@@ -34,6 +34,11 @@ pub(super) struct Map {
 }
 
 impl Map {
+    /// What a tail computes of its inputs.
+    pub(super) fn new(tail: Tail, to: View) -> Self {
+        Self { tail, to }
+    }
+
     /// A copy row by row.
     pub(super) fn copy(from: View, to: Root) -> Self {
         let to = View::whole(to, from.dtype, &from.shape());

@@ -17,6 +17,7 @@ mod map;
 mod matmul;
 mod pad;
 mod pool;
+mod quantise;
 mod resize;
 mod rows;
 mod running;
@@ -55,6 +56,7 @@ type Lowered = Option<Result<Vec<View>, String>>;
 /// The families, in the order in which they are asked.
 const FAMILIES: &[fn(&mut Lowering<'_>, &TypedNode) -> Lowered] = &[
     views::lower,
+    quantise::lower,
     map::lower,
     einsum::lower,
     conv::lower,
@@ -309,6 +311,12 @@ impl<'m> Lowering<'m> {
     fn broadcast(&mut self, mut view: View, shape: &[TDim]) -> View {
         self.assumed.extend(view.broadcast(shape));
         view
+    }
+
+    /// Keeps a tensor as it is: steps read it of which the model's nodes tell
+    /// nothing.
+    fn keep(&mut self, view: &View) {
+        self.producers.remove(&view.root);
     }
 
     /// The step that computes a tensor, where `reader` alone reads it and the

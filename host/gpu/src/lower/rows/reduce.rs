@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::lower::launch::{THREADS, launch, params, spread};
 use crate::lower::{Lowered, Lowering};
-use crate::program::{Cost, Launch, Root, Step};
+use crate::program::{Cost, Launch, Origin, Root, Step};
 use crate::schedule::Sizes;
 use crate::shader::{Kernel, Spec, Variant};
 use crate::tail::Tail;
@@ -54,6 +54,21 @@ fn reduce(lowering: &mut Lowering<'_>, node: &TypedNode, op: &Reduce) -> Result<
     let step = Reduction { rows, reducer: op.reducer, tail: Tail::of_kernel(out.dtype), out: out.root };
     lowering.push(Box::new(step), vec![node.name.clone()]);
     Ok(out)
+}
+
+/// The extreme, sum or product of all elements of a tensor, as a tensor of no
+/// axes.
+pub(in crate::lower) fn over_all(
+    lowering: &mut Lowering<'_>,
+    view: &View,
+    reducer: Reducer,
+    node: &str,
+) -> View {
+    let axes: Vec<usize> = (0..view.rank()).collect();
+    let root = lowering.buffer(view.dtype, &[], Origin::Step);
+    let (rows, tail) = (Rows::new(view, &axes), Tail::of_kernel(view.dtype));
+    lowering.push(Box::new(Reduction { rows, reducer, tail, out: root }), vec![node.to_owned()]);
+    View::whole(root, view.dtype, &[])
 }
 
 struct Reduction {
