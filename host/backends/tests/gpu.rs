@@ -25,6 +25,8 @@ mod ordering;
 mod rows;
 #[path = "gpu/shapes.rs"]
 mod shapes;
+#[path = "gpu/signals.rs"]
+mod signals;
 
 use std::sync::{Arc, OnceLock};
 

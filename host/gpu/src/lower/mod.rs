@@ -8,7 +8,9 @@ mod concat;
 mod conv;
 mod each;
 mod einsum;
+mod fourier;
 mod gather;
+mod grid;
 mod host;
 mod indexed;
 mod launch;
@@ -51,7 +53,7 @@ pub(crate) struct Abilities {
 type Lowered = Option<Result<Vec<View>, String>>;
 
 /// The families, in the order in which they are asked.
-const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 14] = [
+const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 16] = [
     views::lower,
     map::lower,
     einsum::lower,
@@ -66,6 +68,8 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 14] = [
     triangle::lower,
     top::lower,
     running::lower,
+    fourier::lower,
+    grid::lower,
 ];
 
 /// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run
