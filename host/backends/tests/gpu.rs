@@ -21,6 +21,8 @@ mod mixed;
 mod models;
 #[path = "gpu/ordering.rs"]
 mod ordering;
+#[path = "gpu/recurrent.rs"]
+mod recurrent;
 #[path = "gpu/rows.rs"]
 mod rows;
 #[path = "gpu/shapes.rs"]

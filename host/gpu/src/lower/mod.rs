@@ -25,6 +25,7 @@ mod spatial;
 mod tiles;
 mod top;
 mod triangle;
+mod unroll;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -78,6 +79,8 @@ const FAMILIES: [fn(&mut Lowering<'_>, &TypedNode) -> Lowered; 16] = [
 /// # Errors
 /// [`Error::Unsupported`] naming every node that cannot run there.
 pub(crate) fn lower(model: &TypedModel, abilities: Abilities, allow_host: bool) -> Result<Program> {
+    let unrolled = unroll::unrolled(model);
+    let model = unrolled.as_ref().unwrap_or(model);
     let mut lowering = Lowering::new(model, abilities);
     lowering.allow_host = allow_host;
     let unsound = |error: TractError| Error::Failed(error.to_string());
