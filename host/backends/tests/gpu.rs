@@ -27,12 +27,16 @@ mod models;
 mod ordering;
 #[path = "gpu/quantised.rs"]
 mod quantised;
+#[path = "gpu/recurrent.rs"]
+mod recurrent;
 #[path = "gpu/resampling.rs"]
 mod resampling;
 #[path = "gpu/rows.rs"]
 mod rows;
 #[path = "gpu/shapes.rs"]
 mod shapes;
+#[path = "gpu/signals.rs"]
+mod signals;
 
 use std::sync::{Arc, OnceLock};
 

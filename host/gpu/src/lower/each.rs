@@ -23,6 +23,7 @@ pub(super) struct Each {
     words: Vec<Word>,
     numbers: Vec<TDim>,
     fits: Vec<(TDim, TDim)>,
+    rounds: u64,
     fault: Option<&'static str>,
     found: &'static str,
     shape: Vec<TDim>,
@@ -41,12 +42,18 @@ impl Each {
             words: Vec::new(),
             numbers: Vec::new(),
             fits: Vec::new(),
+            rounds: 0,
             fault: None,
             found: out.dtype.stored(),
             shape: out.shape(),
             tail: Tail::of_kernel(out.dtype),
             out: out.root,
         }
+    }
+
+    /// The kernel finds values of another WGSL type.
+    pub(super) fn finding(self, found: &'static str) -> Self {
+        Self { found, ..self }
     }
 
     /// The kernel reads a tensor, which it calls so.
@@ -78,6 +85,11 @@ impl Each {
     pub(super) fn fits(mut self, size: TDim, most: TDim) -> Self {
         self.fits.push((size, most));
         self
+    }
+
+    /// Operations for each element.
+    pub(super) fn rounds(self, rounds: u64) -> Self {
+        Self { rounds, ..self }
     }
 
     /// What it means that the kernel cannot go on.
@@ -135,7 +147,7 @@ impl Step for Each {
             numbers.push(sizes.signed(number)? as u32);
         }
         let params = params(&numbers, &variants[0], sizes)?;
-        let cost = Cost { flops: 0, bytes: 8 * u64::from(count) };
+        let cost = Cost { flops: self.rounds.saturating_mul(u64::from(count)), bytes: 8 * u64::from(count) };
         let workgroups = spread(count.div_ceil(THREADS));
         Ok(vec![launch(0, params, self.out, self.reads(), workgroups, cost)])
     }

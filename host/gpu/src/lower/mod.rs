@@ -9,7 +9,9 @@ mod conv;
 mod deconv;
 mod each;
 mod einsum;
+mod fourier;
 mod gather;
+mod grid;
 mod host;
 mod indexed;
 mod launch;
@@ -26,6 +28,7 @@ mod spatial;
 mod tiles;
 mod top;
 mod triangle;
+mod unroll;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -72,6 +75,8 @@ const FAMILIES: &[fn(&mut Lowering<'_>, &TypedNode) -> Lowered] = &[
     triangle::lower,
     top::lower,
     running::lower,
+    fourier::lower,
+    grid::lower,
 ];
 
 /// Lowers a typed model for a device. Where `allow_host`, nodes that cannot run
@@ -80,6 +85,8 @@ const FAMILIES: &[fn(&mut Lowering<'_>, &TypedNode) -> Lowered] = &[
 /// # Errors
 /// [`Error::Unsupported`] naming every node that cannot run there.
 pub(crate) fn lower(model: &TypedModel, abilities: Abilities, allow_host: bool) -> Result<Program> {
+    let unrolled = unroll::unrolled(model);
+    let model = unrolled.as_ref().unwrap_or(model);
     let mut lowering = Lowering::new(model, abilities);
     lowering.allow_host = allow_host;
     let unsound = |error: TractError| Error::Failed(error.to_string());

@@ -3,6 +3,8 @@
 use tract_core::ops::array::{
     CumSum, GatherElements, GatherNd, OneHot, ScatterElements, ScatterNd, ScatterReduction, Tile, Topk, Trilu,
 };
+use tract_core::ops::fft::{Fft, Stft};
+use tract_core::ops::nn::grid_sample::{GridSample, InterpolationMode, PaddingMode};
 
 use super::*;
 
@@ -97,6 +99,42 @@ fn rows_in_order_and_running_sums() {
             let program = lowered(&build.finish(&[top, sums, tiles]));
             assert_eq!(names(&program), ["top", "running_sum", "copy"], "{datatype:?}");
             assert_eq!(program.steps[0].variants.len(), 4);
+        }
+    }
+}
+
+#[test]
+fn transforms() {
+    for datatype in [f32::datum_type(), f16::datum_type()] {
+        let mut build = Build::new();
+        let x = build.source(datatype, &[40, 2]);
+        let rows = build.wire(Fft { axis: 1, inverse: true }, &[x]);
+        let window = Some(Arc::new(tensor1(&[0.5f32; 7])));
+        let frames = build.wire(Stft { axis: 1, frame: 9, stride: 4, window }, &[x]);
+        let program = lowered(&build.finish(&[rows, frames]));
+        assert_eq!(names(&program), ["fourier", "fourier"]);
+    }
+}
+
+#[test]
+fn places_between_elements() {
+    for datatype in [f32::datum_type(), f16::datum_type()] {
+        for (axes, mode) in [
+            (1, InterpolationMode::Nearest),
+            (1, InterpolationMode::Bilinear),
+            (2, InterpolationMode::Bicubic),
+            (3, InterpolationMode::Bilinear),
+        ] {
+            for padding in [PaddingMode::Zeros, PaddingMode::Border, PaddingMode::Reflection] {
+                let mut build = Build::new();
+                let x = build.source(datatype, &[3, 5, 6, 7][..=axes]);
+                let grid = build.source(datatype, &[[4; 3].as_slice(), &[axes as i64]].concat()[3 - axes..]);
+                let (mode, padding_mode) = (mode.clone(), padding.clone());
+                let op = GridSample { mode, padding_mode, align_corners: axes == 2 };
+                let y = build.wire(op, &[x, grid]);
+                let program = lowered(&build.finish(&[y]));
+                assert_eq!(names(&program), ["grid_sample"]);
+            }
         }
     }
 }
