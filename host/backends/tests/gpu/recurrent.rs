@@ -56,3 +56,11 @@ fn layers_of_open_or_too_great_a_length_are_refused() {
         assert!(error.to_string().contains("(operator `Scan`)"), "{error}");
     }
 }
+
+#[test]
+fn long_sequences() {
+    let mut random = Random::new(132);
+    let model = layer("LSTM", 4, "bidirectional", "250", &mut random);
+    let Some(pair) = Pair::load(&model) else { return };
+    pair.agree(&[floats(&mut random, &[250, 2, 3])], 1e-5);
+}
