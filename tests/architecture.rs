@@ -39,12 +39,13 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
 const UNBOUND: [&str; 2] = ["samara-tests", "samara-benches"];
 
 /// Libraries that exactly one crate may name.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 9] = [
     ("wasmtime", "samara-engine"),
     ("wasmtime-wasi", "samara-engine"),
     ("wasmtime-wasi-http", "samara-engine"),
     ("wit-component", "samara-engine"),
     ("tract-onnx", "samara-backends"),
+    ("tract-transformers", "samara-backends"),
     // The GPU executor takes models that are read and typed already.
     ("tract-core", "samara-gpu"),
     ("wgpu", "samara-gpu"),

@@ -1,5 +1,7 @@
 //! ONNX models on GPUs by `samara-gpu`, read by tract.
 
+mod attention;
+
 use std::sync::Arc;
 
 use samara_gpu::{AdapterDescription, Executable, ExecutableOptions, GpuOptions, Gpus};
@@ -54,7 +56,7 @@ impl Wgpu {
         let attempts: &[bool] = if read::is_dynamic(outline) { &[true, false] } else { &[true] };
         for &value_info in attempts {
             let typed = read::parse(source, NAME, value_info, limit)
-                .and_then(|model| read::typed(read::with_symbols(model)?))
+                .and_then(|model| attention::written_out(read::typed(read::with_symbols(model)?)?))
                 .and_then(|typed| Ok((read::outputs(&typed, outline)?, rows::batching(&typed), typed)));
             match typed {
                 Ok((outputs, batching, typed)) => {

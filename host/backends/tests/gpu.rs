@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
+#[path = "gpu/attention.rs"]
+mod attention;
 #[path = "gpu/elements.rs"]
 mod elements;
 #[path = "gpu/exact.rs"]

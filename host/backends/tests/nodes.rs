@@ -93,7 +93,7 @@ fn no_case_is_answered_wrongly() {
 fn most_cases_run_wholly_on_a_gpu() {
     let list = List::read("wgpu");
     let (passed, all) = (list.passing(), list.len());
-    assert!(passed * 100 >= all * 68, "{passed} of {all} are fewer than 68 %");
+    assert!(passed * 100 >= all * 70, "{passed} of {all} are fewer than 70 %");
 }
 
 #[test]
@@ -115,6 +115,9 @@ fn compare(backend: &str, share: usize) {
         found.insert(case.name.clone(), outcome);
     }
     found.compare(backend);
+    if lists::writes() {
+        the_page_is_what_the_lists_say();
+    }
 }
 
 /// A registry where the backend can be used; `None` where the machine lacks it.

@@ -244,6 +244,7 @@ impl Gpu {
         let abilities = Abilities {
             f16: features.contains(Features::SHADER_F16),
             int64: features.contains(Features::SHADER_INT64),
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
         let bounds = Bounds {
             tensor: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),

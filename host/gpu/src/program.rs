@@ -1,5 +1,6 @@
 //! A model as the device runs it: steps over buffers, sizes still symbolic.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use tract_core::internal::{SymbolScope, TDim, Tensor};
@@ -59,7 +60,7 @@ pub(crate) struct StepOf {
 }
 
 /// A part of a program: one kernel, or a few that belong together.
-pub(crate) trait Step: Send + Sync {
+pub(crate) trait Step: Any + Send + Sync {
     /// What the step does, in a word or two.
     fn name(&self) -> &'static str;
 

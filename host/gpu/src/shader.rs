@@ -26,6 +26,8 @@ pub(crate) struct Spec<'a> {
     /// Further declarations, such as constants that choose between variants.
     pub declarations: Vec<String>,
     pub tail: Option<&'a Tail>,
+    /// A tail for what the kernel finds on its way, as the function `score`.
+    pub scores: Option<&'a Tail>,
     /// The stored WGSL type of the output.
     pub out: &'static str,
     /// Words of `params.tail` that the declarations read, which come first.
@@ -72,6 +74,7 @@ impl<'a> Spec<'a> {
             found,
             declarations: Vec::new(),
             tail,
+            scores: None,
             out,
             words: Vec::new(),
             has_faults: false,
@@ -79,23 +82,31 @@ impl<'a> Spec<'a> {
     }
 
     pub(crate) fn render(&self) -> Variant {
-        let (tail, mut words, functions) = match self.tail {
-            Some(tail) => {
-                let rendered = tail.render(self.words.clone());
-                let functions = match (rendered.needs_functions, rendered.is_wide) {
-                    (false, _) => &[][..],
-                    (true, false) => &[FUNCTIONS],
-                    (true, true) => &[FUNCTIONS, WIDE_FUNCTIONS],
-                };
-                (rendered.text, rendered.words, functions)
-            }
-            None => (String::new(), self.words.clone(), &[][..]),
+        let mut words = self.words.clone();
+        let (mut tails, mut needs_functions, mut is_wide) = (String::new(), false, false);
+        let named = [("score", "score", self.scores), ("finish", "tail", self.tail)];
+        for (name, tensors, tail) in
+            named.iter().filter_map(|&(name, tensors, tail)| Some((name, tensors, tail?)))
+        {
+            let rendered = tail.render(name, tensors, words);
+            tails.push_str(&rendered.text);
+            needs_functions |= rendered.needs_functions;
+            is_wide |= rendered.is_wide;
+            words = rendered.words;
+        }
+        let functions = match (needs_functions, is_wide) {
+            (false, _) => &[][..],
+            (true, false) => &[FUNCTIONS],
+            (true, true) => &[FUNCTIONS, WIDE_FUNCTIONS],
         };
         words.resize(words.len().next_multiple_of(4), Word::Bits(0));
-        let tail_inputs = self.tail.map_or(&[][..], Tail::inputs);
+        let of_tails = named.iter().flat_map(|(_, tensors, tail)| {
+            let inputs = tail.map_or(&[][..], Tail::inputs);
+            inputs.iter().enumerate().map(move |(index, view)| (format!("{tensors}{index}"), view.dtype))
+        });
+        let inputs = self.inputs.iter().map(|(name, dtype)| ((*name).to_owned(), *dtype));
+        let inputs: Vec<(String, Dtype)> = inputs.chain(of_tails).collect();
         let mut text = String::new();
-        let stored =
-            self.inputs.iter().map(|(_, dtype)| *dtype).chain(tail_inputs.iter().map(|view| view.dtype));
         text.push_str("struct Params {\n");
         for name in self.kernel.params {
             let _ = writeln!(text, "    {name}: u32,");
@@ -103,14 +114,12 @@ impl<'a> Spec<'a> {
         let _ = writeln!(text, "    tail: array<vec4<u32>, {}>,\n}}", (words.len() / 4).max(1));
         text.push_str("@group(0) @binding(0) var<uniform> params: Params;\n");
         let _ = writeln!(text, "@group(0) @binding(1) var<storage, read_write> out: array<{}>;", self.out);
-        let names = self.inputs.iter().map(|(name, _)| (*name).to_owned());
-        let names = names.chain((0..tail_inputs.len()).map(|index| format!("tail{index}")));
-        for (index, (name, dtype)) in names.zip(stored).enumerate() {
+        for (index, (name, dtype)) in inputs.iter().enumerate() {
             let (binding, element) = (index + 2, dtype.stored());
             let _ =
                 writeln!(text, "@group(0) @binding({binding}) var<storage, read> {name}: array<{element}>;");
         }
-        let reads = self.inputs.len() + tail_inputs.len();
+        let reads = inputs.len();
         if self.has_faults {
             let binding = reads + 2;
             let _ =
@@ -121,7 +130,7 @@ impl<'a> Spec<'a> {
             let _ = writeln!(text, "{declaration}");
         }
         text.extend(functions.iter().copied());
-        text.push_str(&tail);
+        text.push_str(&tails);
         text.push_str(self.kernel.body);
         if text.contains("f16") {
             text.insert_str(0, "enable f16;\n");

@@ -159,10 +159,10 @@ impl Tail {
         Handle(self.values.len() - 1)
     }
 
-    /// The function `finish(i, found)`, which gives the element to store at
-    /// index `i` of the output. It reads `params.tail`, where the words `before`
-    /// come first.
-    pub(crate) fn render(&self, before: Vec<Word>) -> Rendered {
+    /// The function `NAME(i, found)`, which gives the element to store at index
+    /// `i` of the output. It reads its tensors, each called `tensors` and a
+    /// number, and `params.tail`, where the words `before` come first.
+    pub(crate) fn render(&self, name: &str, tensors: &str, before: Vec<Word>) -> Rendered {
         let mut writer = Writer { words: before, ..Writer::default() };
         let mut text = String::new();
         for (index, value) in self.values.iter().enumerate() {
@@ -170,7 +170,7 @@ impl Tail {
                 Source::Kernel => format!("{}(found)", value.dtype.computed()),
                 Source::Input(input) => {
                     let place = writer.place(&mut text, &self.inputs[*input]);
-                    value.dtype.load(&format!("tail{input}[{place}]"))
+                    value.dtype.load(&format!("{tensors}{input}[{place}]"))
                 }
                 Source::Scalar(scalar) => writer.scalar(value.dtype, self.scalars[*scalar]),
                 Source::Call(function, arguments) => {
@@ -188,7 +188,7 @@ impl Tail {
         let out = self.values.last().map_or(Dtype::F32, |value| value.dtype);
         let stored = out.store(&format!("v{}", self.last().0));
         let text = format!(
-            "fn finish(i: u32, found: Found) -> {} {{\n{text}    return {stored};\n}}\n",
+            "fn {name}(i: u32, found: Found) -> {} {{\n{text}    return {stored};\n}}\n",
             out.stored()
         );
         let is_wide = self.values.iter().any(|value| value.dtype.need() == Some(Need::Int64));
@@ -318,7 +318,7 @@ mod tests {
             let sum = tail.call(Dtype::F32, Function::Add, &[found, bias]);
             let bound = tail.float(Dtype::F32, bound);
             tail.call(Dtype::F32, Function::Min, &[sum, bound]);
-            tail.render(Vec::new())
+            tail.render("finish", "tail", Vec::new())
         };
         let (one, other) = (text(3, 6.0), text(8, f32::INFINITY));
         assert_eq!(one.text, other.text);

@@ -81,8 +81,11 @@ fn product(lowering: &mut Lowering<'_>, node: &TypedNode, op: &EinSum) -> Result
         std::mem::swap(&mut left, &mut right);
         axes = axes.into_iter().map(Axis::swapped).collect();
     }
-    let step = matrices(&left, &right, axes, found, output.dtype, output.root)?;
-    lowering.push(Box::new(step), vec![node.name.clone()]);
+    let product = matrices(&left, &right, axes, found, output.dtype, output.root)?;
+    let step = super::attention::fused(lowering, node, product);
+    let mut nodes = std::mem::take(&mut lowering.absorbed);
+    nodes.push(node.name.clone());
+    lowering.push(step, nodes);
     Ok(output)
 }
 

@@ -4,6 +4,7 @@
 //! What an operator cannot do here is refused with a reason, and all refusals
 //! of a model are told together.
 
+mod attention;
 mod concat;
 mod conv;
 mod deconv;
@@ -50,6 +51,8 @@ use crate::view::{View, same, volume};
 pub(crate) struct Abilities {
     pub f16: bool,
     pub int64: bool,
+    /// Of memory that the threads of a workgroup share.
+    pub workgroup_bytes: u32,
 }
 
 /// What the operators of a family are lowered to: the tensors that they give,
@@ -128,6 +131,8 @@ struct Lowering<'m> {
     constants: Vec<(Arc<Tensor>, Root)>,
     derived: Vec<(Arc<Derived>, Root)>,
     assumed: Vec<(TDim, TDim)>,
+    /// Nodes whose steps the next one takes over.
+    absorbed: Vec<String>,
 }
 
 /// A tensor of the model.
@@ -155,6 +160,7 @@ impl<'m> Lowering<'m> {
             constants: Vec::new(),
             derived: Vec::new(),
             assumed: Vec::new(),
+            absorbed: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 mod normalise;
 mod reduce;
 
+pub(super) use normalise::is_plain_softmax;
 pub(super) use reduce::over_all;
 use tract_core::internal::{TDim, TypedNode};
 

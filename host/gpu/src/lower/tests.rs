@@ -15,7 +15,7 @@ use tract_core::ops::{logic, math};
 use super::{Abilities, lower};
 use crate::program::Program;
 
-const EVERYTHING: Abilities = Abilities { f16: true, int64: true };
+const EVERYTHING: Abilities = Abilities { f16: true, int64: true, workgroup_bytes: 32 << 10 };
 
 /// Reads and checks a shader's text.
 pub(crate) fn check_shader(text: &str) {
@@ -330,7 +330,9 @@ fn a_device_that_lacks_a_datatype_is_told_so() {
     let mut build = Build::new();
     let x = build.source(i64::datum_type(), &[4]);
     let y = build.wire(math::neg(), &[x]);
-    let error =
-        lower(&build.finish(&[y]), Abilities { f16: true, int64: false }, false).err().unwrap().to_string();
+    let error = lower(&build.finish(&[y]), Abilities { int64: false, ..EVERYTHING }, false)
+        .err()
+        .unwrap()
+        .to_string();
     assert_eq!(error, "node `x1` (operator `Source`): this GPU does not compute with integers of 64 bits");
 }

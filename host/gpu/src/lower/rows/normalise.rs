@@ -1,5 +1,7 @@
 //! Softmax, and division by the root of the mean square.
 
+use std::any::Any;
+
 use tract_core::internal::TypedNode;
 use tract_core::ops::nn::{RmsNorm, Softmax, SoftmaxKind};
 
@@ -56,6 +58,13 @@ fn normalise(
     let step = Normalisation { input, output, way, tail: Tail::of_kernel(out.dtype), out: out.root };
     lowering.push(Box::new(step), vec![node.name.clone()]);
     Ok(out)
+}
+
+/// Whether a step is a softmax with nothing behind it.
+pub(in crate::lower) fn is_plain_softmax(step: &dyn Step) -> bool {
+    let step: &dyn Any = step;
+    step.downcast_ref::<Normalisation>()
+        .is_some_and(|step| step.way == Way::Softmax { logarithm: false } && step.tail.calls() == 0)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
