@@ -161,6 +161,7 @@ fn wgpu_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
         allow_software: options.allow_software_gpu,
         cache: options.gpu_cache.clone(),
         timings: options.gpu_timings,
+        ..samara_gpu::GpuOptions::default()
     };
     Some(Arc::new(Wgpu::new(gpus, limits)))
 }

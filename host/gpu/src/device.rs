@@ -24,6 +24,9 @@ pub struct GpuOptions {
     pub cache: Option<PathBuf>,
     /// Whether each kernel is timed, which takes time itself.
     pub timings: bool,
+    /// Whether what only some devices have is left unused where kernels can do
+    /// without.
+    pub plain: bool,
 }
 
 /// An adapter of this machine.
@@ -215,7 +218,11 @@ const SOFTWARE_SUBMISSION: u64 = 150_000_000;
 impl Gpu {
     fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
-        let mut wanted = Features::SHADER_F16 | Features::SHADER_INT64 | Features::PIPELINE_CACHE;
+        let mut wanted =
+            Features::SHADER_F16 | Features::SHADER_INT64 | Features::SUBGROUP | Features::PIPELINE_CACHE;
+        if options.plain {
+            wanted.remove(Features::SUBGROUP);
+        }
         if options.timings {
             wanted |= Features::TIMESTAMP_QUERY;
         }
@@ -244,6 +251,7 @@ impl Gpu {
         let abilities = Abilities {
             f16: features.contains(Features::SHADER_F16),
             int64: features.contains(Features::SHADER_INT64),
+            subgroups: features.contains(Features::SUBGROUP),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
         let bounds = Bounds {

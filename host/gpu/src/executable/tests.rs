@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// The GPUs of this machine, software ones too; `None` where there are none.
 fn gpus() -> Option<Arc<Gpus>> {
-    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, cache: None, timings: false }));
+    let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, ..GpuOptions::default() }));
     let missing = gpus.choose(None).err().map(|error| error.to_string());
     samara_test::has_gpu(missing.as_deref()).then_some(gpus)
 }
@@ -85,7 +85,7 @@ fn shaders_are_kept_on_disk_and_a_damaged_file_is_replaced() {
         let gpus = Arc::new(Gpus::new(GpuOptions {
             allow_software: true,
             cache: Some(cache.clone()),
-            timings: false,
+            ..GpuOptions::default()
         }));
         let executable = Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default());
         run(&executable.unwrap(), &[0.0]).unwrap()
@@ -101,4 +101,42 @@ fn shaders_are_kept_on_disk_and_a_damaged_file_is_replaced() {
     }
     std::fs::write(cache.join("other"), b"").unwrap();
     assert_eq!(answer(), [1.0]);
+}
+
+/// The softmax of rows of any length.
+fn softmax() -> TypedModel {
+    use tract_core::ops::nn::{Softmax, SoftmaxKind};
+    let mut model = TypedModel::default();
+    let n = TDim::from(model.symbols.sym("N"));
+    let x = model.add_source("x", f32::datum_type().fact([n].into_iter().collect::<TVec<TDim>>())).unwrap();
+    let axes: TVec<usize> = [0].into_iter().collect();
+    let op = Softmax { axes, quant_output_dt: None, kind: SoftmaxKind::Softmax };
+    let y = model.wire_node("y", op, &[x]).unwrap();
+    model.select_output_outlets(&y).unwrap();
+    model
+}
+
+#[test]
+fn rows_are_added_up_with_and_without_subgroups() {
+    if gpus().is_none() {
+        return;
+    }
+    let load = |plain| {
+        let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, plain, ..GpuOptions::default() }));
+        let has = gpus.open(None).unwrap().abilities.subgroups;
+        (has, Executable::load(&gpus, None, &softmax(), &ExecutableOptions::default()).unwrap())
+    };
+    let ((_, usual), (has, plain)) = (load(false), load(true));
+    assert!(!has);
+    for length in [1usize, 2, 7, 8, 255, 256, 257, 5000] {
+        let values: Vec<f32> = (0..length).map(|index| (index as f32 * 0.7).sin() * 5.0).collect();
+        let (one, other) = (run(&usual, &values).unwrap(), run(&plain, &values).unwrap());
+        assert_eq!(one, run(&usual, &values).unwrap(), "equal bits again");
+        let total: f32 = one.iter().sum();
+        assert!((total - 1.0).abs() < 1e-4, "{length}: {total}");
+        assert!(
+            one.iter().zip(&other).all(|(one, other)| (one - other).abs() <= 1e-6 * other.max(1e-3)),
+            "{length}"
+        );
+    }
 }

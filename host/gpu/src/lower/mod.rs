@@ -51,6 +51,7 @@ use crate::view::{View, same, volume};
 pub(crate) struct Abilities {
     pub f16: bool,
     pub int64: bool,
+    pub subgroups: bool,
     /// Of memory that the threads of a workgroup share.
     pub workgroup_bytes: u32,
 }

@@ -15,7 +15,8 @@ use tract_core::ops::{logic, math};
 use super::{Abilities, lower};
 use crate::program::Program;
 
-const EVERYTHING: Abilities = Abilities { f16: true, int64: true, workgroup_bytes: 32 << 10 };
+const EVERYTHING: Abilities =
+    Abilities { f16: true, int64: true, subgroups: true, workgroup_bytes: 32 << 10 };
 
 /// Reads and checks a shader's text.
 pub(crate) fn check_shader(text: &str) {
@@ -23,7 +24,7 @@ pub(crate) fn check_shader(text: &str) {
     let module =
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
     let halves = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let capabilities = halves | Capabilities::SHADER_INT64;
+    let capabilities = halves | Capabilities::SHADER_INT64 | Capabilities::SUBGROUP;
     let checked = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     checked.unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
 }
@@ -31,7 +32,8 @@ pub(crate) fn check_shader(text: &str) {
 /// Lowers a model and checks all of its shaders.
 fn lowered(model: &TypedModel) -> Program {
     let program = lower(model, EVERYTHING, false).unwrap();
-    for variant in program.steps.iter().flat_map(|of| &of.variants) {
+    let plain = lower(model, Abilities { subgroups: false, ..EVERYTHING }, false).unwrap();
+    for variant in program.steps.iter().chain(&plain.steps).flat_map(|of| &of.variants) {
         check_shader(&variant.shader.text);
     }
     program
@@ -276,6 +278,22 @@ fn rows_that_come_back() {
         let y = build.wire(math::mul(), &[y, scale]);
         let program = lowered(&build.finish(&[y]));
         assert_eq!(names(&program), ["softmax", "softmax", "rms_norm+mul"]);
+    }
+}
+
+#[test]
+fn attention_is_one_step() {
+    for datatype in [f32::datum_type(), f16::datum_type()] {
+        let mut build = Build::new();
+        let [q, k, v] = [[3, 7, 16], [3, 9, 16], [3, 9, 6]].map(|shape| build.source(datatype, &shape));
+        let mask = build.constant(datatype, &[1, 1, 7, 9]);
+        let scores = build.wire(product("bhmk,bhnk->bhmn", datatype), &[q, k]);
+        let scores = build.wire(math::add(), &[scores, mask]);
+        let softmax = Softmax { axes: tvec![3], quant_output_dt: None, kind: SoftmaxKind::Softmax };
+        let shares = build.wire(softmax, &[scores]);
+        let mixed = build.wire(product("bhmn,bhnv->bhmv", datatype), &[shares, v]);
+        let y = build.wire(math::exp(), &[mixed]);
+        assert_eq!(names(&lowered(&build.finish(&[y]))), ["attention+exp"]);
     }
 }
 

@@ -21,6 +21,9 @@ static SOFTMAX: Kernel = Kernel {
     params: &["count", "length", "lowest"],
 };
 
+const TOGETHER: &str = include_str!("../../kernels/together.wgsl");
+const TOGETHER_BY_SUBGROUPS: &str = include_str!("../../kernels/together_subgroups.wgsl");
+
 static RMS_NORM: Kernel = Kernel {
     name: "rms_norm",
     body: include_str!("../../kernels/rms_norm.wgsl"),
@@ -55,7 +58,14 @@ fn normalise(
         return Err(format!("the GPU does not normalise {:?}", view.dtype));
     }
     let (input, output) = (Rows::new(&view, axes), Rows::new(&out, axes));
-    let step = Normalisation { input, output, way, tail: Tail::of_kernel(out.dtype), out: out.root };
+    let step = Normalisation {
+        input,
+        output,
+        way,
+        has_subgroups: lowering.abilities.subgroups,
+        tail: Tail::of_kernel(out.dtype),
+        out: out.root,
+    };
     lowering.push(Box::new(step), vec![node.name.clone()]);
     Ok(out)
 }
@@ -77,6 +87,8 @@ struct Normalisation {
     input: Rows,
     output: Rows,
     way: Way,
+    /// Whether threads may find something together without memory.
+    has_subgroups: bool,
     tail: Tail,
     out: Root,
 }
@@ -100,7 +112,8 @@ impl Step for Normalisation {
     fn variants(&self) -> Vec<Variant> {
         let (places, words) = self.input.render("", Vec::new());
         let (out_places, words) = self.output.render("out_", words);
-        let mut declarations = vec![places, out_places];
+        let together = if self.has_subgroups { TOGETHER_BY_SUBGROUPS } else { TOGETHER };
+        let mut declarations = vec![together.to_owned(), places, out_places];
         let kernel = match self.way {
             Way::Softmax { logarithm } => {
                 declarations.push(format!("const LOGARITHM = {logarithm};"));
