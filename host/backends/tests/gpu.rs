@@ -33,6 +33,8 @@ mod quantised;
 mod recurrent;
 #[path = "gpu/resampling.rs"]
 mod resampling;
+#[path = "gpu/rounds.rs"]
+mod rounds;
 #[path = "gpu/rows.rs"]
 mod rows;
 #[path = "gpu/shapes.rs"]

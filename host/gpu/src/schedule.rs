@@ -4,6 +4,8 @@
 mod lives;
 mod slots;
 
+use std::collections::HashSet;
+
 use tract_core::internal::{SymbolValues, TDim};
 
 use crate::dtype::Dtype;
@@ -302,9 +304,24 @@ fn derived(
     Ok(all)
 }
 
+/// The buffers that anything is kept in: what was fused away leaves some behind.
+fn used(program: &Program) -> HashSet<Root> {
+    let steps = program.steps.iter().map(|of| &of.step);
+    let of_steps =
+        steps.flat_map(|step| step.reads().into_iter().chain(step.also_writes()).chain([step.writes()]));
+    of_steps
+        .chain(program.inputs.iter().copied())
+        .chain(program.outputs.iter().map(|view| view.root))
+        .collect()
+}
+
 /// The bytes of every buffer, those of constants among them.
 fn buffer_bytes(program: &Program, sizes: &Sizes, bounds: &Bounds) -> Result<Vec<u64>> {
+    let used = used(program);
     let bytes = program.buffers.iter().enumerate().map(|(index, buffer)| {
+        if !used.contains(&Root(index)) {
+            return Ok(0);
+        }
         let elements = sizes.size(&volume(&buffer.shape))?;
         let bytes = u64::from(elements) * buffer.dtype.size();
         if bytes > bounds.tensor {

@@ -1,6 +1,6 @@
 //! Attention as exporters write it, which becomes one kernel where it can.
 
-use samara_nn::{Model as Loaded, Tensor};
+use samara_nn::{ErrorKind, Model as Loaded, RunContext, Tensor};
 use samara_test::Random;
 use samara_test::onnx::{Attribute, FP32, Model};
 
@@ -124,4 +124,15 @@ fn large_scores_do_not_overflow() {
     let large: Vec<f32> = random.floats(36).into_iter().map(|value| value * 300.0).collect();
     inputs[0] = Tensor::from_vec([1, 9, 1, 4], large).unwrap();
     pair.agree(&inputs, 1e-4);
+}
+
+#[test]
+fn thousands_of_keys() {
+    let case = Case { heads: 1, depth: 128, width: 128, has_mask: false };
+    let Some(pair) = Pair::load(&case.model().bytes()) else { return };
+    let mut random = Random::new(103);
+    pair.agree(&case.inputs(&mut random, [1, 17, 8990]), 1e-5);
+    let too_many = case.inputs(&mut random, [1, 1, 9001]);
+    let error = pair.gpu.session().unwrap().run(&too_many, &RunContext::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
 }

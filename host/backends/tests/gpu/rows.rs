@@ -1,6 +1,6 @@
 //! Reductions, softmax and normalisation.
 
-use samara_nn::Tensor;
+use samara_nn::{ErrorKind, RunContext, Tensor};
 use samara_test::Random;
 use samara_test::onnx::{Attribute, FP32, INT32, INT64, Model};
 
@@ -140,4 +140,20 @@ fn sizes_as_values() {
     for shape in [[2, 3], [5, 1], [2, 3]] {
         pair.agree(&[floats(&mut random, &shape)], 1e-6);
     }
+}
+
+#[test]
+fn a_row_of_millions() {
+    let model = Model::new()
+        .input("x", FP32, &["n"])
+        .node_with("Softmax", &["x"], &["y"], &[("axis", Attribute::Int(0))])
+        .output("y", FP32, &["n"]);
+    let Some(pair) = Pair::load(&model.bytes()) else { return };
+    let row = |length: usize| {
+        let x: Vec<f32> = (0..length).map(|index| (index % 1000) as f32 / 100.0).collect();
+        Tensor::from_vec([length], x).unwrap()
+    };
+    pair.agree(&[row(256 * 20_900)], 1e-9);
+    let longer = pair.gpu.session().unwrap().run(&[row(256 * 30_000)], &RunContext::default());
+    assert_eq!(longer.unwrap_err().kind(), ErrorKind::TooLarge);
 }

@@ -3,7 +3,7 @@
 use tract_core::internal::{AxisOp, TDim, TypedNode};
 use tract_core::ops::cnn::{Conv, PoolSpec};
 
-use super::launch::{THREADS, launch, params, spread};
+use super::launch::{MOST_ROUNDS, THREADS, launch, params, spread};
 use super::map::functions::uniform_bits;
 use super::spatial::Window;
 use super::tiles::{Extent, Tiled, partial_tail, split_sum};
@@ -120,7 +120,13 @@ struct Convolution {
 
 impl Convolution {
     fn is_direct(&self) -> bool {
-        self.m as usize <= FEW_CHANNELS
+        self.m as usize <= FEW_CHANNELS && self.rounds() <= MOST_ROUNDS
+    }
+
+    /// Rounds of loops for one element by one thread.
+    fn rounds(&self) -> u64 {
+        let [height, width] = self.window.kernel().map(|size| size as u64);
+        u64::from(self.k) / (height * width).max(1) * (2 + height * (2 + width))
     }
 
     fn spec<'a>(

@@ -3,7 +3,7 @@
 use tract_core::internal::{AxisOp, TDim, TypedNode};
 use tract_core::ops::cnn::Deconv;
 
-use super::launch::{THREADS, launch, params, spread};
+use super::launch::{THREADS, check_rounds, launch, params, spread};
 use super::spatial::by_channels;
 use super::{Lowered, Lowering, conv, views};
 use crate::dtype::Dtype;
@@ -180,6 +180,9 @@ impl Step for Deconvolution {
     }
 
     fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
+        let [depth, height, width] = self.kernel.map(|size| size as u64);
+        let channels = u64::from(sizes.size(&self.weights.axes[2].size)?);
+        check_rounds("a kernel", depth * (2 + height * (2 + width * (2 + channels))))?;
         let shape: Vec<TDim> = self.output.iter().map(|axis| axis.size.clone()).collect();
         let count = sizes.size(&volume(&shape))?;
         let kernel = [vec![count], self.params(sizes)?].concat();

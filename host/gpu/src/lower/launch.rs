@@ -1,12 +1,29 @@
 //! What the launches of all families have in common.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::program::{Cost, Launch, Place, Root, words};
 use crate::schedule::Sizes;
 use crate::shader::Variant;
 
 /// Threads of a workgroup.
 pub(super) const THREADS: u32 = 256;
+
+/// All loops of a thread together stay below 65,535 rounds, each loop's last look
+/// at its condition counted too: old software drivers stop there in silence.
+pub(super) const MOST_ROUNDS: u64 = 65_000;
+
+/// # Errors
+/// When the loops of a thread would go on for too long.
+pub(super) fn check_rounds(what: &str, rounds: u64) -> Result<()> {
+    match rounds <= MOST_ROUNDS {
+        true => Ok(()),
+        false => Err(Error::TooLarge {
+            what: format!("the rounds that a thread makes over {what}"),
+            size: rounds,
+            limit: MOST_ROUNDS,
+        }),
+    }
+}
 
 /// The most workgroups along a dimension that every device offers.
 const MOST_WORKGROUPS: u32 = 65_535;

@@ -33,6 +33,9 @@ static GEMV: Kernel =
 
 /// A matrix of at most so many rows is taken whole by every workgroup.
 const FEW: u32 = 4;
+/// Steps along the inner axis that are shared out among as few as 8 threads, in
+/// fewer than 65,535 rounds.
+const LONGEST_FEW: u32 = 8 * 65_000;
 /// Axes over which products are repeated, at most.
 pub(super) const BATCH_AXES: usize = 3;
 
@@ -90,7 +93,9 @@ enum Way {
 }
 
 fn way(extent: Extent) -> Way {
-    if extent.m <= FEW {
+    if extent.k > LONGEST_FEW {
+        Way::Split
+    } else if extent.m <= FEW {
         Way::FewRows
     } else if extent.n <= FEW {
         Way::FewColumns

@@ -3,7 +3,7 @@
 use tract_core::internal::TypedNode;
 use tract_core::ops::cnn::{MaxPool, SumPool};
 
-use super::launch::{THREADS, launch, params, spread};
+use super::launch::{THREADS, check_rounds, launch, params, spread};
 use super::spatial::Window;
 use super::{Lowered, Lowering};
 use crate::error::Result;
@@ -127,6 +127,8 @@ impl Step for Pool {
     }
 
     fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
+        let [height, width] = self.window.kernel().map(|size| size as u64);
+        check_rounds("a window", height * (2 + width))?;
         let channels = sizes.size(&self.window.input.axes[1].size)?;
         let mut kernel = self.window.params(sizes)?;
         kernel.push(channels);

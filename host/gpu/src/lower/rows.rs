@@ -24,8 +24,9 @@ struct Rows {
     goes_on: View,
 }
 
-/// The most elements of a row: 256 threads in fewer than 65,535 rounds.
-const LONGEST: u32 = 256 * 65_000;
+/// The most elements of a row, over which 256 threads go up to three times, in
+/// fewer than 65,535 rounds in all.
+const LONGEST: u32 = 256 * 21_000;
 
 impl Rows {
     /// Rows along `axes`, which count as one.

@@ -57,6 +57,11 @@ impl Window {
         })
     }
 
+    /// Height and width of the window.
+    pub(super) fn kernel(&self) -> [usize; 2] {
+        self.kernel
+    }
+
     /// Elements of the window.
     pub(super) fn area(&self) -> usize {
         self.kernel[0] * self.kernel[1]

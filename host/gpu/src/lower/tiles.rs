@@ -23,8 +23,9 @@ const ENOUGH_TILES: u32 = 96;
 /// The least steps along the inner axis that are worth a workgroup.
 const LEAST_SHARE: u32 = 256;
 const MOST_SPLITS: u32 = 32;
-/// Every loop stays below 65,535 rounds.
-const LONGEST: u32 = DEPTH * 65_000;
+/// For each 16 steps along the inner axis a thread makes 28 rounds of loops, of
+/// which it may make fewer than 65,535.
+const LONGEST: u32 = DEPTH * 2_200;
 
 /// Sizes of `batches` products of `m` by `k` with `k` by `n` elements.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,7 @@ impl Extent {
     pub(super) fn splits(self) -> u32 {
         let wanted = ENOUGH_TILES.div_ceil(self.tiles().max(1));
         let useful = (self.k / LEAST_SHARE).max(1);
-        wanted.min(useful).clamp(1, MOST_SPLITS)
+        wanted.min(useful).clamp(1, MOST_SPLITS).max(self.k.div_ceil(LONGEST))
     }
 
     fn share(self, splits: u32) -> u32 {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn shares_cover_the_inner_axis_and_none_is_empty() {
-        for k in [512u32, 1000, 1025, 4096, 100_000, 1_000_000] {
+        for k in [512u32, 1000, 1025, 4096, 100_000, 1_000_000, 3_000_000] {
             let extent = Extent { m: 64, n: 64, k, batches: 1 };
             let splits = extent.splits();
             let share = extent.share(splits);
@@ -144,5 +145,6 @@ mod tests {
     fn a_full_device_shares_nothing_out() {
         assert_eq!(Extent { m: 4096, n: 4096, k: 4096, batches: 1 }.splits(), 1);
         assert_eq!(Extent { m: 64, n: 64, k: 100, batches: 1 }.splits(), 1);
+        assert_eq!(Extent { m: 4096, n: 4096, k: 100_000, batches: 1 }.splits(), 3, "too long for one");
     }
 }
