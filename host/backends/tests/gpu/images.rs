@@ -170,6 +170,33 @@ fn pooling_of_all_kinds() {
 }
 
 #[test]
+fn pooling_over_volumes() {
+    let mut random = Random::new(24);
+    let kernel = |size: &[i64]| ("kernel_shape", ints(size));
+    let cases = [
+        vec![kernel(&[2, 2, 2]), ("strides", ints(&[2, 2, 2]))],
+        vec![kernel(&[3, 2, 3]), ("pads", ints(&[1, 0, 1, 1, 1, 1])), ("strides", ints(&[1, 2, 1]))],
+        vec![kernel(&[2, 3, 2]), ("dilations", ints(&[2, 1, 2]))],
+    ];
+    let including = ("count_include_pad", Attribute::Int(1));
+    for attributes in &cases {
+        for (kind, more) in
+            [("MaxPool", None), ("AveragePool", None), ("AveragePool", Some(including.clone()))]
+        {
+            let attributes: Vec<_> = attributes.iter().cloned().chain(more).collect();
+            let model = Model::new()
+                .input("x", FP32, &["n", "3", "d", "h", "w"])
+                .node_with(kind, &["x"], &["y"], &attributes)
+                .output("y", FP32, &["n", "3", "od", "oh", "ow"]);
+            let Some(pair) = Pair::load(&model.bytes()) else { return };
+            for [n, d, h, w] in [[1, 4, 4, 4], [2, 5, 7, 6], [0, 4, 5, 5]] {
+                pair.agree(&[floats(&mut random, &[n, 3, d, h, w])], 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_mean_over_an_image() {
     let model = Model::new()
         .input("x", FP32, &["n", "5", "h", "w"])

@@ -1,17 +1,21 @@
 //! Pooling: the largest element or the mean of windows.
 
-use tract_core::internal::TypedNode;
-use tract_core::ops::cnn::{MaxPool, SumPool};
+use std::ops::Range;
+
+use tract_core::internal::{TDim, TypedNode};
+use tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
+use tract_core::ops::nn::DataFormat;
 
 use super::launch::{THREADS, check_rounds, launch, params, spread};
 use super::spatial::Window;
 use super::{Lowered, Lowering};
+use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::program::{Cost, Launch, Root, Step};
+use crate::program::{Cost, Launch, Origin, Root, Step};
 use crate::schedule::Sizes;
 use crate::shader::{Kernel, Spec, Variant};
 use crate::tail::Tail;
-use crate::view::View;
+use crate::view::{View, row_major};
 
 static POOL: Kernel = Kernel {
     name: "pool",
@@ -66,12 +70,87 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, node: &TypedNode) -> Lowered {
         if !x.dtype.is_float() {
             return Err(format!("the GPU does not pool {:?}", x.dtype));
         }
-        let window = Window::new(spec, &x, &out)?;
-        let step = Pool { window, way, tail: Tail::of_kernel(out.dtype), out: out.root };
-        lowering.push(Box::new(step), vec![node.name.clone()]);
+        if spec.rank() == 3 {
+            over_three_axes(lowering, node, spec, way, [&x, &out])?;
+        } else {
+            push(lowering, node, spec, way, [&x, &out])?;
+        }
         Ok(out)
     };
     Some(pool().map(|view| vec![view]))
+}
+
+fn push(
+    lowering: &mut Lowering<'_>,
+    node: &TypedNode,
+    spec: &PoolSpec,
+    way: Way,
+    [x, out]: [&View; 2],
+) -> Result<(), String> {
+    let window = Window::new(spec, x, out)?;
+    let step = Pool { window, way, tail: Tail::of_kernel(out.dtype), out: out.root };
+    lowering.push(Box::new(step), vec![node.name.clone()]);
+    Ok(())
+}
+
+/// Planes first, each as if it were a channel, then along what they lie behind
+/// each other: windows are boxes, so that the extreme, the sum and the mean of
+/// all is that of the planes'.
+fn over_three_axes(
+    lowering: &mut Lowering<'_>,
+    node: &TypedNode,
+    spec: &PoolSpec,
+    way: Way,
+    [x, out]: [&View; 2],
+) -> Result<(), String> {
+    if spec.data_format != DataFormat::NCHW {
+        return Err("the GPU pools over three axes only where channels come first".to_owned());
+    }
+    let x = lowering.row_major(x.clone(), &node.name);
+    let (from, to) = (x.shape(), out.shape());
+    let [n, c, d, h, w] = &from[..] else { return Err("its input is no volume".to_owned()) };
+    let planes = (c.clone() * d.clone()).reduce();
+    let flat = [n.clone(), planes.clone(), to[3].clone(), to[4].clone()];
+    // What lies between keeps all its bits.
+    let between = lowering.buffer(Dtype::F32, &flat, Origin::Step);
+    let whole = |view: &View, shape: &[TDim]| View { axes: row_major(shape), ..view.clone() };
+    let seen = whole(&x, &[n.clone(), planes, h.clone(), w.clone()]);
+    push(lowering, node, &part(spec, 1..3), way, [&seen, &View::whole(between, Dtype::F32, &flat)])?;
+    let area = (to[3].clone() * to[4].clone()).reduce();
+    let behind = View::whole(between, Dtype::F32, &[n.clone(), c.clone(), d.clone(), area.clone()]);
+    let along = whole(out, &[n.clone(), to[1].clone(), to[2].clone(), area]);
+    let mut deep = part(spec, 0..1);
+    // Beside it lies what the planes gave, each by itself.
+    deep.kernel_shape.push(1);
+    deep.strides = Some(deep.strides().iter().copied().chain([1]).collect());
+    deep.dilations = Some(deep.dilations().iter().copied().chain([1]).collect());
+    match &mut deep.padding {
+        PaddingSpec::Explicit(before, after) | PaddingSpec::ExplicitOnnxPool(before, after, _) => {
+            before.push(0);
+            after.push(0);
+        }
+        _ => {}
+    }
+    push(lowering, node, &deep, way, [&behind, &along])
+}
+
+/// The same for some of the axes. Strides and dilations are written out.
+fn part(spec: &PoolSpec, axes: Range<usize>) -> PoolSpec {
+    let of = |values: &[usize]| values[axes.clone()].iter().copied().collect();
+    let padding = match &spec.padding {
+        PaddingSpec::Explicit(before, after) => PaddingSpec::Explicit(of(before), of(after)),
+        PaddingSpec::ExplicitOnnxPool(before, after, up) => {
+            PaddingSpec::ExplicitOnnxPool(of(before), of(after), *up)
+        }
+        other => other.clone(),
+    };
+    PoolSpec {
+        kernel_shape: of(&spec.kernel_shape),
+        strides: Some(of(&spec.strides())),
+        dilations: Some(of(&spec.dilations())),
+        padding,
+        ..spec.clone()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
