@@ -252,6 +252,7 @@ impl Gpu {
             f16: features.contains(Features::SHADER_F16),
             int64: features.contains(Features::SHADER_INT64),
             subgroups: features.contains(Features::SUBGROUP),
+            long_loops: info.device_type != DeviceType::Cpu,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
         let bounds = Bounds {

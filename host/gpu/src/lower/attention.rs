@@ -63,21 +63,22 @@ const ROWS: u32 = 16;
 const BLOCK: u32 = 32;
 /// The longest vectors of queries, keys and values.
 const DEEPEST: u32 = 128;
-/// All loops over a block together take at most 218 rounds, and over all blocks
-/// fewer than 65,535.
+/// All loops over a block together take at most 218 rounds: so many keys take
+/// fewer than 65,535, where loops may not be longer.
 const MOST_KEYS: u32 = 9_000;
 
 /// Where `product`, which a node is to become, takes the softmax of another
 /// product that nobody else reads, all three as one; else the product again.
 pub(super) fn fused(lowering: &mut Lowering<'_>, node: &TypedNode, product: MatMul) -> Box<dyn Step> {
-    match parts(lowering, node, &product) {
+    let most_keys = if lowering.abilities.long_loops { u32::MAX } else { MOST_KEYS };
+    match parts(lowering, node, &product, most_keys) {
         None => Box::new(product),
         Some([scores, shares]) => {
             let taken = lowering.steps[scores].take().zip(lowering.steps[shares].take());
             let Some((scores, shares)) = taken else { return Box::new(product) };
             lowering.absorbed.extend(scores.nodes.into_iter().chain(shares.nodes));
             match (scores.step as Box<dyn Any>).downcast::<MatMul>() {
-                Ok(scores) => Box::new(Attention { scores: *scores, mixed: product }),
+                Ok(scores) => Box::new(Attention { scores: *scores, mixed: product, most_keys }),
                 Err(_) => unreachable!("a step was found to be a product and is one"),
             }
         }
@@ -85,7 +86,7 @@ pub(super) fn fused(lowering: &mut Lowering<'_>, node: &TypedNode, product: MatM
 }
 
 /// The steps of the scores and of their softmax.
-fn parts(lowering: &Lowering<'_>, node: &TypedNode, product: &MatMul) -> Option<[usize; 2]> {
+fn parts(lowering: &Lowering<'_>, node: &TypedNode, product: &MatMul, most_keys: u32) -> Option<[usize; 2]> {
     let outlet = *node.inputs.iter().find(|input| {
         let softmax = lowering.model.node(input.node).op_as::<Softmax>();
         softmax.is_some_and(|op| op.kind == SoftmaxKind::Softmax && op.quant_output_dt.is_none())
@@ -108,18 +109,19 @@ fn parts(lowering: &Lowering<'_>, node: &TypedNode, product: &MatMul) -> Option<
     }
     let step: &dyn Any = lowering.steps[scores].as_ref()?.step.as_ref();
     let scores_step = step.downcast_ref::<MatMul>()?;
-    (fits(lowering, scores_step, product) && product.a.root == shares_view.root).then_some([scores, shares])
+    (fits(lowering, scores_step, product, most_keys) && product.a.root == shares_view.root)
+        .then_some([scores, shares])
 }
 
 /// Whether a product of queries with keys and one of shares with values go
 /// together: the same rows, and the same axes that they are repeated over.
-fn fits(lowering: &Lowering<'_>, scores: &MatMul, mixed: &MatMul) -> bool {
+fn fits(lowering: &Lowering<'_>, scores: &MatMul, mixed: &MatMul, most_keys: u32) -> bool {
     let depth = |size: &tract_core::internal::TDim| {
         size.as_i64().and_then(|size| u32::try_from(size).ok()).filter(|size| (1..=DEEPEST).contains(size))
     };
     let (Some(keys), Some(values)) = (depth(&scores.k), depth(&mixed.n)) else { return false };
     let bytes = 16 * (ROWS * quads(keys) + BLOCK * quads(keys.max(values))) + 4 * (ROWS * BLOCK + 3 * ROWS);
-    let few = scores.n.as_i64().is_none_or(|keys| keys <= i64::from(MOST_KEYS));
+    let few = scores.n.as_i64().is_none_or(|keys| keys <= i64::from(most_keys));
     let batches = scores
         .batch
         .iter()
@@ -150,6 +152,7 @@ struct Attention {
     scores: MatMul,
     /// Their softmax with values.
     mixed: MatMul,
+    most_keys: u32,
 }
 
 impl Attention {
@@ -193,9 +196,9 @@ impl Step for Attention {
         let word = |value: &tract_core::internal::TDim| sizes.signed(value).map(|value| value as u32);
         let (q, k, v) = (&self.scores.a, &self.scores.b, &self.mixed.b);
         let (m, n) = (sizes.size(&self.scores.m)?, sizes.size(&self.scores.n)?);
-        if n > MOST_KEYS {
+        if n > self.most_keys {
             let what = "the number of keys of an attention".to_owned();
-            return Err(Error::TooLarge { what, size: u64::from(n), limit: u64::from(MOST_KEYS) });
+            return Err(Error::TooLarge { what, size: u64::from(n), limit: u64::from(self.most_keys) });
         }
         let axes = padded(&self.scores.batch);
         let mixed = padded(&self.mixed.batch);

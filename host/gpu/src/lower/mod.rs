@@ -52,6 +52,8 @@ pub(crate) struct Abilities {
     pub f16: bool,
     pub int64: bool,
     pub subgroups: bool,
+    /// Whether loops may go on for any number of rounds, see `launch::MOST_ROUNDS`.
+    pub long_loops: bool,
     /// Of memory that the threads of a workgroup share.
     pub workgroup_bytes: u32,
 }

@@ -16,7 +16,7 @@ use super::{Abilities, lower};
 use crate::program::Program;
 
 const EVERYTHING: Abilities =
-    Abilities { f16: true, int64: true, subgroups: true, workgroup_bytes: 32 << 10 };
+    Abilities { f16: true, int64: true, subgroups: true, long_loops: true, workgroup_bytes: 32 << 10 };
 
 /// Reads and checks a shader's text.
 pub(crate) fn check_shader(text: &str) {
