@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{numbers, ran, root, samara};
+use crate::support::{has_gpu, numbers, ran, root, samara};
 
 #[test]
 fn examples_pass_their_own_tests() {
@@ -75,10 +75,7 @@ fn classify_image_agrees_with_its_reference() {
 
 #[test]
 fn classify_image_on_a_gpu_gives_the_answer_of_the_cpu() {
-    let backends = samara(&["backends", "--allow-software-gpu", "--output", "json"]).response();
-    let mut listed = backends["backends"].as_array().unwrap().iter();
-    let wgpu = listed.find(|backend| backend["name"] == "wgpu").unwrap();
-    if !samara_test::has_gpu(wgpu["reason"].as_str()) {
+    if !has_gpu() {
         return;
     }
     let input = "image=@examples/classify-image/scene.png";

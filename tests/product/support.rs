@@ -46,6 +46,14 @@ pub(crate) fn samara(arguments: &[&str]) -> Ran {
     samara_in(root(), arguments)
 }
 
+/// As [`samara_test::has_gpu`], by what the program finds.
+pub(crate) fn has_gpu() -> bool {
+    let backends = samara(&["backends", "--allow-software-gpu", "--output", "json"]).response();
+    let mut listed = backends["backends"].as_array().unwrap().iter();
+    let wgpu = listed.find(|backend| backend["name"] == "wgpu").unwrap();
+    samara_test::has_gpu(wgpu["reason"].as_str())
+}
+
 pub(crate) fn samara_in(folder: &Path, arguments: &[&str]) -> Ran {
     ran(command(folder).args(arguments))
 }

@@ -4,7 +4,7 @@ use samara_test::onnx::{Attribute, FP32, FP64, Model};
 use serde_json::{Value, json};
 
 use super::{IRIS, ROW, curled, serve};
-use crate::support::{samara, scratch};
+use crate::support::{has_gpu, samara, scratch};
 
 /// A model with a step in 64 bits, which no GPU computes here.
 fn served_model() -> String {
@@ -21,13 +21,6 @@ fn served_model() -> String {
         .output("y", FP32, &["n", "3"]);
     std::fs::write(&path, model.bytes()).unwrap();
     path.display().to_string()
-}
-
-fn has_gpu() -> bool {
-    let backends = samara(&["backends", "--allow-software-gpu", "--output", "json"]).response();
-    let mut listed = backends["backends"].as_array().unwrap().iter();
-    let wgpu = listed.find(|backend| backend["name"] == "wgpu").unwrap();
-    samara_test::has_gpu(wgpu["reason"].as_str())
 }
 
 #[test]

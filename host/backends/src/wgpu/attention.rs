@@ -16,6 +16,9 @@ use tract_transformers::ops::sdpa::Sdpa;
 /// # Errors
 /// When a part of one does not fit its neighbours.
 pub(super) fn written_out(mut model: TypedModel) -> TractResult<TypedModel> {
+    if !model.nodes.iter().any(|node| node.op_is::<Sdpa>() || node.op_is::<ScaledMaskedSoftmax>()) {
+        return Ok(model);
+    }
     let attention =
         |(): &(), model: &TypedModel, node: &TypedNode, _: &str, op: &Sdpa| op.patch_sdpa(model, node);
     Rewriter::default().with_rule_for("attention", attention).rewrite(&(), &mut model)?;

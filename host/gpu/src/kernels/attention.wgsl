@@ -19,12 +19,6 @@ var<workgroup> largest: array<f32, ROWS>;
 var<workgroup> sums: array<f32, ROWS>;
 var<workgroup> scales: array<f32, ROWS>;
 
-fn batch_offset(batch: u32, s0: u32, s1: u32, s2: u32) -> u32 {
-    let last = batch % params.batch2;
-    let rest = batch / params.batch2;
-    return (rest / params.batch1) * s0 + (rest % params.batch1) * s1 + last * s2;
-}
-
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -6,12 +6,6 @@ const LANES_K: u32 = 256u / LANES_N;
 
 var<workgroup> shared_sum: array<Found, 1024>;
 
-fn batch_offset(batch: u32, s0: u32, s1: u32, s2: u32) -> u32 {
-    let last = batch % params.batch2;
-    let rest = batch / params.batch2;
-    return (rest / params.batch1) * s0 + (rest % params.batch1) * s1 + last * s2;
-}
-
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -8,7 +8,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 use super::Lowering;
 use super::launch::{launch, params, spread};
-use super::matmul::{BATCH_AXES, Batch, MatMul};
+use super::matmul::{BATCH_AXES, BATCHES, Batch, MatMul};
 use super::rows::is_plain_softmax;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -182,6 +182,7 @@ impl Step for Attention {
         let spec = Spec {
             inputs: &self.inputs(),
             declarations: vec![
+                BATCHES.to_owned(),
                 format!("const DEPTH = {keys}u;"),
                 format!("const DEPTH_V = {values}u;"),
                 format!("const QUADS_MOST = {}u;", (keys.max(values) + 3) / 4),

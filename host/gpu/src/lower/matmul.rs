@@ -31,6 +31,9 @@ static GEMM: Kernel = Kernel {
 static GEMV: Kernel =
     Kernel { name: "gemv", body: include_str!("../kernels/gemv.wgsl"), params: matrix_params!() };
 
+/// Where one of many products begins.
+pub(super) const BATCHES: &str = include_str!("../kernels/batches.wgsl");
+
 /// A matrix of at most so many rows is taken whole by every workgroup.
 const FEW: u32 = 4;
 /// Steps along the inner axis that are shared out among as few as 8 threads, in
@@ -140,6 +143,7 @@ impl MatMul {
         let spec = Spec {
             inputs: &[("a", self.a.dtype), ("b", self.b.dtype)],
             declarations: vec![
+                BATCHES.to_owned(),
                 format!("const A_ALONG_K = {};", is_one(&self.a.inner)),
                 format!("const B_ALONG_N = {};", !is_one(&self.b.inner)),
                 format!("const PARTIAL = {partial};"),
@@ -154,6 +158,7 @@ impl MatMul {
         let spec = Spec {
             inputs: &[("a", small.dtype), ("b", large.dtype)],
             declarations: vec![
+                BATCHES.to_owned(),
                 format!("const B_ALONG_N = {};", !is_one(&large.inner)),
                 format!("const LANES_N = {}u;", lanes(large)),
             ],

@@ -8,16 +8,13 @@ use tract_core::internal::{
 };
 use tract_core::ops::nn::resize::{NearestUpsample, Resize, window_size};
 
-use super::launch::{THREADS, launch, params, spread};
+use super::each::Each;
 use super::{Lowered, Lowering};
 use crate::derived::Derived;
 use crate::dtype::Dtype;
-use crate::error::Result;
-use crate::program::{Cost, Launch, Origin, Root, Step};
-use crate::schedule::Sizes;
-use crate::shader::{Kernel, Spec, Variant};
-use crate::tail::{Tail, render_place};
-use crate::view::{Axis, View, same, volume};
+use crate::program::Origin;
+use crate::shader::Kernel;
+use crate::view::{Axis, View, same};
 
 static RESAMPLE: Kernel = Kernel {
     name: "resample",
@@ -113,26 +110,29 @@ fn resampled(
         };
         let shape = vec![to.clone(), TDim::from(window as i64)];
         let derived = Derived { op: Box::new(op), inputs: Vec::new(), slot: 0, shape: shape.clone() };
-        lowering.buffer(kind.dtype(), &shape, Origin::Derived(Arc::new(derived)))
+        let root = lowering.buffer(kind.dtype(), &shape, Origin::Derived(Arc::new(derived)));
+        View::whole(root, kind.dtype(), &shape)
     };
     let (places, weights) = (table(lowering, Kind::Places), table(lowering, Kind::Weights));
     let mut shape = input.shape();
     shape[axis] = to.clone();
-    let root = lowering.buffer(dtype, &shape, Origin::Step);
+    let out = View::whole(lowering.buffer(dtype, &shape, Origin::Step), dtype, &shape);
     let part = |axes: &[Axis], offset: TDim| View { axes: axes.to_vec(), offset, ..input.clone() };
-    let step = Resampling {
-        outer: part(&input.axes[..axis], input.offset.clone()),
-        inner: part(&input.axes[axis + 1..], TDim::from(0)),
-        stride: from.stride,
-        length: to,
-        window: window as u32,
-        places,
-        weights,
-        tail: Tail::of_kernel(dtype),
-        out: root,
-    };
-    lowering.push(Box::new(step), vec![node.name.clone()]);
-    View::whole(root, dtype, &shape)
+    let inner = part(&input.axes[axis + 1..], TDim::from(0));
+    Each::new(&RESAMPLE, &out)
+        .finding("f32")
+        .input("input", &input)
+        .input("places", &places)
+        .input("weights", &weights)
+        .place("outer_place", part(&input.axes[..axis], input.offset.clone()))
+        .place("inner_place", inner.clone())
+        .number(inner.volume())
+        .number(to)
+        .number(window as i64)
+        .number(from.stride)
+        .rounds(2 * window as u64)
+        .push(lowering, node);
+    out
 }
 
 /// A table of an axis: for every element of the output those of the input that
@@ -193,71 +193,5 @@ impl TypedOp for AxisTable {
         let window = window_size(&self.resize.interpolator, false, 1.0);
         let dtype = if self.kind == Kind::Places { i32::datum_type() } else { f32::datum_type() };
         Ok(tvec![dtype.fact([self.to.clone(), window.to_dim()])])
-    }
-}
-
-struct Resampling {
-    /// The axes before the one that is resampled, and where the input begins.
-    outer: View,
-    inner: View,
-    /// Along the axis that is resampled.
-    stride: TDim,
-    /// Of that axis in the output.
-    length: TDim,
-    window: u32,
-    places: Root,
-    weights: Root,
-    tail: Tail,
-    out: Root,
-}
-
-impl Step for Resampling {
-    fn name(&self) -> &'static str {
-        "resample"
-    }
-
-    fn reads(&self) -> Vec<Root> {
-        [self.outer.root, self.places, self.weights]
-            .into_iter()
-            .chain(self.tail.inputs().iter().map(|view| view.root))
-            .collect()
-    }
-
-    fn writes(&self) -> Root {
-        self.out
-    }
-
-    fn variants(&self) -> Vec<Variant> {
-        let (outer, words) = render_place("outer_place", &self.outer, Vec::new());
-        let (inner, words) = render_place("inner_place", &self.inner, words);
-        let inputs = [("input", self.outer.dtype), ("places", Dtype::I32), ("weights", Dtype::F32)];
-        let spec = Spec {
-            inputs: &inputs,
-            declarations: vec![outer, inner],
-            words,
-            ..Spec::new(&RESAMPLE, "f32", Some(&self.tail))
-        };
-        vec![spec.render()]
-    }
-
-    fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let [outer, inner] = [&self.outer, &self.inner].map(|view| sizes.size(&volume(&view.shape())));
-        let (outer, inner, length) = (outer?, inner?, sizes.size(&self.length)?);
-        let count = sizes.size(&TDim::from(i64::from(outer) * i64::from(inner) * i64::from(length)))?;
-        let stride = sizes.signed(&self.stride)? as u32;
-        let params = params(&[count, inner, length, self.window, stride], &variants[0], sizes)?;
-        let taps = u64::from(count) * u64::from(self.window);
-        let cost = Cost { flops: 2 * taps, bytes: 4 * (taps + u64::from(count)) };
-        let workgroups = spread(count.div_ceil(THREADS));
-        Ok(vec![launch(0, params, self.out, self.reads(), workgroups, cost)])
-    }
-
-    fn tail(&self) -> Option<&Tail> {
-        Some(&self.tail)
-    }
-
-    fn set_tail(&mut self, tail: Tail, writes: Root) {
-        self.tail = tail;
-        self.out = writes;
     }
 }

@@ -1,6 +1,6 @@
 //! `/metrics`: everything that is known, in Prometheus's text format 0.0.4.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,7 +130,11 @@ impl Page {
         self.gauge(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         // The same bytes may be loaded with different settings: one series.
         let mut models: BTreeMap<[String; 4], Resident> = BTreeMap::new();
+        let mut on_gpu: BTreeSet<&'static str> = BTreeSet::new();
         for model in host.models().resident() {
+            if model.target != Target::Cpu {
+                on_gpu.insert(model.backend);
+            }
             let labels =
                 [model.name.clone(), model.backend.into(), model.target.to_string(), model.identity.clone()];
             models.entry(labels).or_default().gather(&model);
@@ -138,15 +142,11 @@ impl Page {
         for (labels, model) in &models {
             self.model(&labels.each_ref().map(String::as_str), model);
         }
-        self.devices(host.models());
+        self.devices(host.models(), on_gpu);
     }
 
-    /// The devices of the backends that run a model on a GPU.
-    fn devices(&mut self, models: &Pool) {
-        let on_gpu = models.resident().into_iter().filter(|model| model.target != Target::Cpu);
-        let mut backends: Vec<&str> = on_gpu.map(|model| model.backend).collect();
-        backends.sort_unstable();
-        backends.dedup();
+    /// The devices of backends that run a model on a GPU.
+    fn devices(&mut self, models: &Pool, backends: BTreeSet<&'static str>) {
         for backend in backends {
             // Probed when the model was loaded: the answer is at hand.
             let Ok(Probe::Available { devices, .. }) =
