@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Every crate of the workspace that is shipped, and the others that it may
 /// depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("samara-nn", &[]),
     ("samara-gpu", &["samara-nn"]),
     ("samara-backends", &["samara-nn", "samara-gpu"]),
@@ -18,11 +18,24 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("samara-package", &[]),
     ("samara-protocol", &["samara-nn"]),
     ("samara-server", &["samara-nn", "samara-engine", "samara-protocol"]),
+    ("samara-compose", &["samara-nn", "samara-engine", "samara-package"]),
+    (
+        "containerd-shim-samara",
+        &[
+            "samara-nn",
+            "samara-backends",
+            "samara-compose",
+            "samara-engine",
+            "samara-package",
+            "samara-server",
+        ],
+    ),
     (
         "samara",
         &[
             "samara-nn",
             "samara-backends",
+            "samara-compose",
             "samara-engine",
             "samara-package",
             "samara-protocol",
@@ -39,7 +52,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
 const UNBOUND: [&str; 2] = ["samara-tests", "samara-benches"];
 
 /// Libraries that exactly one crate may name.
-const OWNERS: [(&str, &str); 9] = [
+const OWNERS: [(&str, &str); 10] = [
     ("wasmtime", "samara-engine"),
     ("wasmtime-wasi", "samara-engine"),
     ("wasmtime-wasi-http", "samara-engine"),
@@ -50,6 +63,7 @@ const OWNERS: [(&str, &str); 9] = [
     ("tract-core", "samara-gpu"),
     ("wgpu", "samara-gpu"),
     ("ort", "samara-backends"),
+    ("containerd-shim-wasm", "containerd-shim-samara"),
 ];
 
 /// What a crate must not reach, however indirectly: the contract neither

@@ -24,7 +24,7 @@ impl Bench {
         let compute = Arc::new(Compute::new(threads, 4096));
         let backends = samara_backends::registry(&samara_backends::RegistryOptions::default());
         let models = Arc::new(Pool::new(backends, Arc::clone(&compute)));
-        let host = Host::new(HostOptions { code_cache, models, instances })?;
+        let host = Host::new(HostOptions { code_cache, code_cache_read_only: false, models, instances })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { host, compute, runtime })
     }

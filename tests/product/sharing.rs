@@ -19,7 +19,9 @@ fn a_hundred_instances_share_one_copy_of_the_weights() {
     let compute = Arc::new(Compute::new(1, 1024));
     let backends = samara_backends::registry(&samara_backends::RegistryOptions::default());
     let models = Arc::new(Pool::new(backends, Arc::clone(&compute)));
-    let host = Host::new(HostOptions { code_cache: None, models, instances: 128 }).unwrap();
+    let host =
+        Host::new(HostOptions { code_cache: None, code_cache_read_only: false, models, instances: 128 })
+            .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let function = runtime.block_on(Function::load(&host, source())).unwrap();
 

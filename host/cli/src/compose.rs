@@ -2,7 +2,7 @@
 //! into a host, files and flags into a function.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
@@ -26,9 +26,6 @@ const QUEUE: usize = 64;
 
 /// The same for a server, whose gates let in fewer.
 const SERVING_QUEUE: usize = 8192;
-
-/// A smaller model computes for less time than a second thread takes to start.
-const SMALL_MODEL: usize = 1 << 20;
 
 /// A function that is loaded and the runtime that it is called on.
 #[derive(Debug)]
@@ -145,7 +142,7 @@ pub(crate) fn precompile<'b>(
 /// # Errors
 /// When the machine has no room for them.
 pub(crate) fn serving_host(settings: &Settings, instances: u32, threads: Option<usize>) -> Result<Host> {
-    let compute = Compute::new(threads.unwrap_or_else(self::threads), SERVING_QUEUE);
+    let compute = Compute::new(threads.unwrap_or_else(samara_compose::threads), SERVING_QUEUE);
     let models = Pool::new(registry_for(settings, Preference::Throughput), Arc::new(compute));
     host(settings, Arc::new(models), instances)
 }
@@ -170,7 +167,10 @@ fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
 /// A pool of models over the backends of this build.
 pub(crate) fn pool(settings: &Settings, usage: Use) -> Pool {
     let queue = QUEUE.max(usage.callers());
-    Pool::new(registry_for(settings, usage.preference()), Arc::new(Compute::new(threads(), queue)))
+    Pool::new(
+        registry_for(settings, usage.preference()),
+        Arc::new(Compute::new(samara_compose::threads(), queue)),
+    )
 }
 
 /// Where the library of ONNX Runtime may be, in the order of preference.
@@ -178,27 +178,13 @@ pub(crate) fn onnxruntime_libraries(store: Option<&Store>) -> Vec<PathBuf> {
     if let Some(library) = std::env::var_os(ONNXRUNTIME_VARIABLE) {
         return vec![library.into()];
     }
-    let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(&name)));
-    let stored = store.map(|store| store.libraries().join(&name));
-    let versioned = store.map(|store| versioned_libraries(&store.libraries(), &name)).unwrap_or_default();
-    beside.into_iter().chain(stored).chain(versioned).collect()
+    let folders: Vec<PathBuf> = store.map(Store::libraries).into_iter().collect();
+    samara_compose::onnxruntime_libraries(&folders)
 }
 
 /// A file's name without its extension.
 pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Libraries that carry a version behind their name, as `libonnxruntime.so.1`
-/// does, the newest name first.
-fn versioned_libraries(folder: &Path, name: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let matching =
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{name}.")));
-    let mut libraries: Vec<PathBuf> = matching.map(|entry| entry.path()).collect();
-    libraries.sort_by(|a, b| b.cmp(a));
-    libraries
 }
 
 /// Starts loading the models while the sandbox is still being set up; the
@@ -214,20 +200,5 @@ fn load_early(pool: &Arc<Pool>, source: &FunctionSource) -> Vec<JoinHandle<Optio
 
 fn host(settings: &Settings, models: Arc<Pool>, instances: u32) -> Result<Host> {
     let code_cache = settings.store.as_ref().map(Store::code);
-    Ok(Host::new(HostOptions { code_cache, models, instances })?)
-}
-
-/// Threads for one run of a model of this many bytes.
-pub(crate) fn threads_for(bytes: usize) -> usize {
-    match bytes < SMALL_MODEL {
-        true => 1,
-        false => threads(),
-    }
-}
-
-/// The cores that this process may use.
-pub(crate) fn threads() -> usize {
-    // Asking the system reads a dozen files on Linux.
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    Ok(Host::new(HostOptions { code_cache, code_cache_read_only: false, models, instances })?)
 }

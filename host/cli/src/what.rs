@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use samara_compose::{ModelFile, component, format_of, model_stage};
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
-use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Target};
-use samara_package::image;
-use samara_package::manifest::{self, ModelPath, StageRun, TestCase};
+use samara_nn::Format;
+use samara_package::manifest::{self, ModelPath, TestCase};
 use samara_package::{InvalidReference, Manifest, Reference};
 
 use crate::args::{GrantArgs, PlaceArgs};
@@ -29,28 +29,6 @@ pub(crate) enum What {
     Model(PathBuf),
     /// An image, or a bundle.
     Packed(Box<Packed>),
-}
-
-/// What a manifest says about a model beside its file.
-#[derive(Default)]
-struct ModelOptions {
-    target: Target,
-    choice: Choice,
-    threads: Option<usize>,
-    sessions: Option<usize>,
-    gpu_memory: Option<u64>,
-    batch: Option<BatchPolicy>,
-}
-
-/// The file of a model, wherever it lies.
-pub(crate) struct ModelFile {
-    /// The path that its format and messages are taken from.
-    pub path: PathBuf,
-    pub bytes: Bytes,
-    /// Tells equal files from others.
-    pub identity: String,
-    /// Whether files beside it may hold weights.
-    pub is_on_disk: bool,
 }
 
 impl What {
@@ -160,19 +138,22 @@ impl What {
             What::Project(project) => {
                 let read = |path: &Path| Ok(Bytes::from(read_bytes(&project.path(path))?));
                 let models = project_models(project, images)?;
-                (stages(&project.manifest, &read)?, requests(&project.manifest, models, place)?)
+                (
+                    stages(&project.manifest, &read)?,
+                    samara_compose::requests(&project.manifest, models, &place.into())?,
+                )
             }
             What::Packed(packed) => packed_source(packed, place)?,
             What::Component(path) => {
                 let models = models.iter().map(|(name, path)| {
-                    Ok((name.clone(), request(name, model_file(path)?, place, &ModelOptions::default())?))
+                    Ok((name.clone(), samara_compose::request(name, model_file(path)?, &place.into())?))
                 });
                 let bytes = Bytes::from(read_bytes(path)?);
                 (vec![component(&self.name(), bytes, BTreeMap::new())], models.collect::<Result<_>>()?)
             }
             What::Model(path) => {
                 let name = self.name();
-                let request = request(&name, model_file(path)?, place, &ModelOptions::default())?;
+                let request = samara_compose::request(&name, model_file(path)?, &place.into())?;
                 (vec![model_stage(&name)], BTreeMap::from([(name, request)]))
             }
         };
@@ -180,9 +161,11 @@ impl What {
             name: self.name(),
             stages,
             models,
-            limits: self.manifest().map_or_else(Limits::default, |manifest| limits(&manifest.limits)),
+            limits: self
+                .manifest()
+                .map_or_else(Limits::default, |manifest| samara_compose::limits(&manifest.limits)),
             grants,
-            reuse: self.manifest().map_or(Reuse::Never, reuse),
+            reuse: self.manifest().map_or(Reuse::Never, samara_compose::reuse),
             output: GuestOutput::Stderr,
         })
     }
@@ -213,13 +196,7 @@ fn project_models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<Str
 /// # Errors
 /// When it cannot be read or its format is unknown.
 pub(crate) fn model_request(path: &Path, place: &PlaceArgs) -> Result<ModelRequest> {
-    request(&compose::stem(path), model_file(path)?, place, &ModelOptions::default())
-}
-
-impl From<image::ModelFile> for ModelFile {
-    fn from(file: image::ModelFile) -> Self {
-        Self { path: file.path, bytes: file.bytes, identity: file.identity, is_on_disk: false }
-    }
+    Ok(samara_compose::request(&compose::stem(path), model_file(path)?, &place.into())?)
 }
 
 /// Whether a text that names nothing was meant as a file.
@@ -246,56 +223,12 @@ fn packed_source(
             .cloned()
             .with_context(|| format!("`{}` has no component `{}`", packed.origin, path.display()))
     };
-    Ok((stages(manifest, &read)?, requests(manifest, models.collect(), place)?))
+    Ok((stages(manifest, &read)?, samara_compose::requests(manifest, models.collect(), &place.into())?))
 }
 
+/// The stages of a manifest, with the components that `read` gives.
 fn stages(manifest: &Manifest, read: &dyn Fn(&Path) -> Result<Bytes>) -> Result<Vec<StageSource>> {
-    if let Some(path) = &manifest.function.component {
-        return Ok(vec![component(&manifest.function.name, read(path)?, BTreeMap::new())]);
-    }
-    if manifest.stages.is_empty() {
-        return Ok(manifest.models.keys().map(|name| model_stage(name)).collect());
-    }
-    let stage = |stage: &manifest::Stage| match &stage.run {
-        StageRun::Component(path) => Ok(component(&stage.name, read(path)?, stage.rename.clone())),
-        StageRun::Model(model) => Ok(StageSource::Model {
-            name: stage.name.clone(),
-            model: model.clone(),
-            rename: stage.rename.clone(),
-        }),
-    };
-    manifest.stages.iter().map(stage).collect()
-}
-
-fn component(name: &str, bytes: Bytes, rename: BTreeMap<String, String>) -> StageSource {
-    StageSource::Component { name: name.to_owned(), bytes, rename }
-}
-
-fn model_stage(name: &str) -> StageSource {
-    StageSource::Model { name: name.to_owned(), model: name.to_owned(), rename: BTreeMap::new() }
-}
-
-/// Joins what a manifest says of its models with their files.
-fn requests(
-    manifest: &Manifest,
-    mut files: BTreeMap<String, ModelFile>,
-    place: &PlaceArgs,
-) -> Result<BTreeMap<String, ModelRequest>> {
-    let request = |(name, model): (&String, &manifest::Model)| {
-        let options = ModelOptions {
-            target: model.target.parse()?,
-            choice: Choice::from(model.backend.as_str()),
-            threads: model.threads,
-            sessions: model.sessions,
-            gpu_memory: model.gpu_memory,
-            batch: model.batch.map(|batch| BatchPolicy { max_rows: batch.max, delay: batch.delay }),
-        };
-        let file = files.remove(name).with_context(|| format!("the model `{name}` has no file"))?;
-        let request = request(name, file, place, &options)
-            .with_context(|| format!("cannot load `[model.{name}]` of `{}`", manifest::FILE_NAME))?;
-        Ok((name.clone(), request))
-    };
-    manifest.models.iter().map(request).collect()
+    samara_compose::stages(manifest, &|name, path, rename| Ok(component(name, read(path)?, rename)))
 }
 
 fn model_file(path: &Path) -> Result<ModelFile> {
@@ -303,53 +236,4 @@ fn model_file(path: &Path) -> Result<ModelFile> {
     let bytes = Bytes::from(read_bytes(path)?);
     let identity = samara_engine::sha256(&bytes);
     Ok(ModelFile { path: path.to_owned(), bytes, identity, is_on_disk: true })
-}
-
-/// The format that a file's name says it has.
-///
-/// # Errors
-/// When that is none that is read here.
-pub(crate) fn format_of(path: &Path) -> Result<Format> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    Format::from_extension(extension).with_context(|| {
-        format!("`{}` is no model that this build reads; it reads ONNX files (`.onnx`)", path.display())
-    })
-}
-
-fn request(name: &str, file: ModelFile, place: &PlaceArgs, options: &ModelOptions) -> Result<ModelRequest> {
-    let choice = place.backend.as_deref().map_or_else(|| options.choice.clone(), Choice::from);
-    let (batch, options) = (
-        options.batch,
-        LoadOptions {
-            target: place.target.unwrap_or(options.target),
-            threads: options.threads.unwrap_or_else(|| compose::threads_for(file.bytes.len())),
-            sessions: options.sessions,
-            device_memory: place.gpu_memory.or(options.gpu_memory),
-        },
-    );
-    let source = ModelSource {
-        name: name.to_owned(),
-        identity: file.identity,
-        format: format_of(&file.path)?,
-        bytes: file.bytes,
-        path: file.is_on_disk.then_some(file.path),
-    };
-    Ok(ModelRequest { source, choice, options, batch })
-}
-
-fn limits(limits: &manifest::Limits) -> Limits {
-    Limits {
-        memory: limits.memory,
-        table_elements: usize::try_from(limits.table).unwrap_or(usize::MAX),
-        tensor_memory: limits.tensor_memory,
-        output: limits.output,
-        deadline: limits.deadline,
-    }
-}
-
-fn reuse(manifest: &Manifest) -> Reuse {
-    match manifest.function.reuse {
-        None => Reuse::Never,
-        Some(reuse) => Reuse::Calls(u32::try_from(reuse.calls).unwrap_or(u32::MAX)),
-    }
 }

@@ -16,6 +16,18 @@ use crate::report::Compiled;
 /// A folder of compiled components, one subfolder per compiler and settings.
 pub(crate) struct CodeCache {
     folder: PathBuf,
+    access: Access,
+}
+
+/// Who uses the folder, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// One user, who reads and writes it.
+    Private,
+    /// Written by this user, read by others.
+    Shared,
+    /// Written by somebody who is trusted.
+    ReadOnly,
 }
 
 /// A component and where its code came from.
@@ -37,7 +49,22 @@ impl CodeCache {
     pub(crate) fn new(folder: &Path, engine: &Engine) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self { folder: folder.join(format!("{:016x}", hasher.finish())) }
+        Self { folder: folder.join(format!("{:016x}", hasher.finish())), access: Access::Private }
+    }
+
+    /// Lets other users read what is written.
+    pub(crate) fn shared(self) -> Self {
+        Self { access: Access::Shared, ..self }
+    }
+
+    /// Writes nothing.
+    pub(crate) fn read_only(self) -> Self {
+        Self { access: Access::ReadOnly, ..self }
+    }
+
+    fn path(&self, bytes: &[u8]) -> PathBuf {
+        let digest = sha256(bytes);
+        self.folder.join(digest.trim_start_matches("sha256:")).with_extension("cwasm")
     }
 
     fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
@@ -46,16 +73,20 @@ impl CodeCache {
         }
         // SAFETY: the file was written by `store` below, which publishes only
         // what this compiler made, complete and synced, under a name that
-        // carries the digest of its source; the folder is private to the user.
+        // carries the digest of its source. Nobody else writes to the folder: it
+        // is private to the user, or to the one whom a reader trusts.
         let component = unsafe { Component::deserialize_file(engine, path) };
         component.ok()
     }
 
     fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
-        create_private(&self.folder)?;
+        create_folder(&self.folder, self.access)?;
         self.sweep_leftovers();
         let mut file = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(&self.folder)?;
         file.write_all(code)?;
+        if self.access == Access::Shared {
+            let_others_read(file.as_file())?;
+        }
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
@@ -93,20 +124,19 @@ pub(crate) fn load(
             Component::from_binary(engine, bytes).map_err(|error| compile_error(function, &error))?;
         return Ok(Loaded { component, compiled: Compiled::Now(started.elapsed()), warning: None });
     };
-    let digest = sha256(bytes);
-    let path = cache.folder.join(digest.trim_start_matches("sha256:")).with_extension("cwasm");
+    let path = cache.path(bytes);
     if let Some(component) = cache.load(engine, &path) {
         return Ok(Loaded { component, compiled: Compiled::Cached(started.elapsed()), warning: None });
     }
     let code = engine.precompile_component(bytes).map_err(|error| compile_error(function, &error))?;
-    let warning = cache
-        .store(&path, &code)
-        .err()
-        .map(|error| format!("compiled code is not kept in `{}`: {error}", cache.folder.display()));
-    let component = match warning {
-        None => cache.load(engine, &path),
-        Some(_) => None,
+    let kept = match cache.access {
+        Access::ReadOnly => None,
+        Access::Private | Access::Shared => Some(cache.store(&path, &code)),
     };
+    let component = if let Some(Ok(())) = kept { cache.load(engine, &path) } else { None };
+    let warning = kept
+        .and_then(Result::err)
+        .map(|error| format!("compiled code is not kept in `{}`: {error}", cache.folder.display()));
     let component = match component {
         Some(component) => component,
         // SAFETY: the bytes come straight from this engine's compiler.
@@ -144,14 +174,26 @@ fn check_header(function: &str, bytes: &[u8]) -> Result<()> {
 }
 
 #[cfg(unix)]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+fn create_folder(folder: &Path, access: Access) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let mode = if access == Access::Shared { 0o755 } else { 0o700 };
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder)
 }
 
 #[cfg(not(unix))]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+fn create_folder(folder: &Path, _access: Access) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)
+}
+
+#[cfg(unix)]
+fn let_others_read(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn let_others_read(_file: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -190,6 +232,20 @@ mod tests {
         });
         assert_eq!(std::fs::read_dir(&cache.folder).unwrap().count(), 1);
         assert!(matches!(loaded(&engine, &cache).compiled, Compiled::Cached(_)));
+    }
+
+    #[test]
+    fn a_reader_finds_what_a_compiler_made_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = crate::config::engine(7).unwrap();
+        let reader = CodeCache::new(folder.path(), &engine).read_only();
+        assert!(matches!(loaded(&engine, &reader).compiled, Compiled::Now(_)));
+        assert!(matches!(loaded(&engine, &reader).compiled, Compiled::Now(_)));
+        // Of another size, as another process has it.
+        let compiler = crate::Compiler::new(folder.path()).unwrap();
+        let (_, warning) = compiler.compile("f", EMPTY_COMPONENT).unwrap();
+        assert_eq!(warning, None);
+        assert!(matches!(loaded(&engine, &reader).compiled, Compiled::Cached(_)));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use samara_nn::{NamedTensor, Signature, Tensor};
 use wasmtime::component::Component;
 
+use crate::cache;
 use crate::call::{Call, CallOptions};
+use crate::compiler::CompiledCode;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::Host;
@@ -43,8 +45,22 @@ pub struct FunctionSource {
 /// One step of a function.
 #[derive(Debug, Clone)]
 pub enum StageSource {
-    Component { name: String, bytes: Bytes, rename: BTreeMap<String, String> },
-    Model { name: String, model: String, rename: BTreeMap<String, String> },
+    Component {
+        name: String,
+        bytes: Bytes,
+        rename: BTreeMap<String, String>,
+    },
+    /// A component that [`Host::compile`] made ready.
+    Compiled {
+        name: String,
+        code: CompiledCode,
+        rename: BTreeMap<String, String>,
+    },
+    Model {
+        name: String,
+        model: String,
+        rename: BTreeMap<String, String>,
+    },
 }
 
 /// What a call gave.
@@ -268,14 +284,26 @@ async fn compile(
 ) -> Result<Vec<Option<Component>>> {
     let mut compiled = Vec::with_capacity(source.stages.len());
     for stage in &source.stages {
-        let StageSource::Component { name, bytes, .. } = stage else {
-            compiled.push(None);
-            continue;
+        let (host, function) = (host.clone(), source.label(stage_name(stage)));
+        let loaded = match stage {
+            StageSource::Component { bytes, .. } => {
+                let bytes = bytes.clone();
+                blocking(move || cache::load(&function, host.engine(), host.cache(), &bytes)).await?
+            }
+            StageSource::Compiled { code, .. } => {
+                let component = code.of(host.engine()).ok_or_else(|| Error::Compile {
+                    function,
+                    reason: "its code is another host's".to_owned(),
+                })?;
+                compiled.push(Some(component.clone()));
+                continue;
+            }
+            StageSource::Model { .. } => {
+                compiled.push(None);
+                continue;
+            }
         };
-        let (host, bytes, function) = (host.clone(), bytes.clone(), source.label(name));
-        let loaded =
-            blocking(move || crate::cache::load(&function, host.engine(), host.cache(), &bytes)).await?;
-        report.components.push((name.clone(), loaded.compiled));
+        report.components.push((stage_name(stage).to_owned(), loaded.compiled));
         report.warnings.extend(loaded.warning);
         compiled.push(Some(loaded.component));
     }
@@ -305,10 +333,11 @@ impl Loader<'_> {
         let mut stages = Vec::with_capacity(compiled.len());
         for (source, compiled) in self.source.stages.iter().zip(compiled) {
             let linked = match (source, compiled) {
-                (StageSource::Component { name, .. }, Some(component)) => {
-                    link(self.host, component, self.terms(name)).await?
-                }
-                (StageSource::Component { name, .. }, None) => {
+                (
+                    StageSource::Component { name, .. } | StageSource::Compiled { name, .. },
+                    Some(component),
+                ) => link(self.host, component, self.terms(name)).await?,
+                (StageSource::Component { name, .. } | StageSource::Compiled { name, .. }, None) => {
                     return Err(self.pipeline_error(name, "it was not compiled".to_owned()));
                 }
                 (StageSource::Model { name, model, .. }, _) => {
@@ -339,7 +368,9 @@ impl Loader<'_> {
 
     fn stage(&self, source: &StageSource, body: Body) -> Stage {
         let rename = match source {
-            StageSource::Component { rename, .. } | StageSource::Model { rename, .. } => rename.clone(),
+            StageSource::Component { rename, .. }
+            | StageSource::Compiled { rename, .. }
+            | StageSource::Model { rename, .. } => rename.clone(),
         };
         let name = stage_name(source);
         Stage::new(
@@ -380,6 +411,8 @@ impl Loader<'_> {
 
 fn stage_name(stage: &StageSource) -> &str {
     match stage {
-        StageSource::Component { name, .. } | StageSource::Model { name, .. } => name,
+        StageSource::Component { name, .. }
+        | StageSource::Compiled { name, .. }
+        | StageSource::Model { name, .. } => name,
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::{self, CodeCache};
+use crate::compiler::CompiledCode;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::instance::InstanceState;
@@ -21,6 +22,9 @@ use crate::ticker::{Awake, Ticker};
 pub struct HostOptions {
     /// The folder of compiled code; without one, every load compiles.
     pub code_cache: Option<PathBuf>,
+    /// Whether that folder is another's, a [`Compiler`](crate::Compiler)'s in a
+    /// process that is trusted: it is read, and never written to.
+    pub code_cache_read_only: bool,
     /// The models, and through it the backends and compute threads.
     pub models: Arc<Pool>,
     /// Sandboxes that may exist at a time. Address space is reserved for each;
@@ -50,10 +54,11 @@ impl Host {
     /// When the machine does not grant the address space for that many
     /// instances.
     pub fn new(options: HostOptions) -> Result<Self> {
-        let HostOptions { code_cache, models, instances } = options;
+        let HostOptions { code_cache, code_cache_read_only, models, instances } = options;
         let engine = config::engine(instances)?;
         let linker = linker::build(&engine).map_err(|error| Error::Start { reason: format!("{error:#}") })?;
         let cache = code_cache.map(|folder| CodeCache::new(&folder, &engine));
+        let cache = if code_cache_read_only { cache.map(CodeCache::read_only) } else { cache };
         let ticker =
             Ticker::start(engine.weak()).map_err(|error| Error::Start { reason: error.to_string() })?;
         Ok(Self { shared: Arc::new(Shared { engine, linker, cache, models, ticker, instances }) })
@@ -65,6 +70,15 @@ impl Host {
     /// When the bytes are no component or do not compile.
     pub fn precompile(&self, name: &str, component: &[u8]) -> Result<Compiled> {
         Ok(cache::load(name, self.engine(), self.cache(), component)?.compiled)
+    }
+
+    /// Compiles a component, or finds its code in the cache, to be loaded here any
+    /// number of times.
+    ///
+    /// # Errors
+    /// When the bytes are no component or do not compile.
+    pub fn compile(&self, name: &str, component: &[u8]) -> Result<CompiledCode> {
+        Ok(CompiledCode::new(cache::load(name, self.engine(), self.cache(), component)?.component))
     }
 
     /// The pool that holds every model of this process.

@@ -10,6 +10,7 @@
 
 mod cache;
 mod call;
+mod compiler;
 mod config;
 mod description;
 mod digest;
@@ -34,6 +35,7 @@ mod voice;
 mod wasi;
 
 pub use call::CallOptions;
+pub use compiler::{CompiledCode, Compiler};
 pub use digest::sha256;
 pub use error::{Error, ErrorKind, Result};
 pub use forward::{ForwardError, component_for_model};

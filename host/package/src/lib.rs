@@ -30,5 +30,6 @@ mod text;
 
 pub use digest::{Digest, InvalidDigest, Sha256};
 pub use manifest::Manifest;
+pub use mapping::map;
 pub use reference::{InvalidReference, Reference};
 pub use store::Store;

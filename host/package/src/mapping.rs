@@ -10,7 +10,7 @@ use memmap2::Mmap;
 ///
 /// # Errors
 /// When it is no file, or the system does not map it.
-pub(crate) fn map(file: &File) -> std::io::Result<Bytes> {
+pub fn map(file: &File) -> std::io::Result<Bytes> {
     if file.metadata()?.len() == 0 {
         return Ok(Bytes::new()); // nothing to map
     }
@@ -19,7 +19,9 @@ pub(crate) fn map(file: &File) -> std::io::Result<Bytes> {
     // read-only, in a folder that only its user may enter, and whoever writes
     // makes a new file and renames it. A bundle is a program that its user
     // runs: samara replaces one by a rename, and to write into it while it
-    // runs is as wrong as with any other executable file.
+    // runs is as wrong as with any other executable file. The files of a
+    // container's image belong to the node's administrator, and are shared by
+    // all containers of the image in the same way.
     #[expect(unsafe_code, reason = "a mapping is how weights are read without a copy")]
     let map = unsafe { Mmap::map(file)? };
     Ok(Bytes::from_owner(map))

@@ -9,8 +9,8 @@ use crate::{fixtures, guests};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     guests::build_all()?;
     fixtures::make()?;
-    step("building samara");
-    finish(cargo().args(["build", "--package", "samara"]))?;
+    step("building samara and its shim");
+    finish(cargo().args(["build", "--package", "samara", "--package", "containerd-shim-samara"]))?;
     step("testing where the macro's errors point");
     finish(cargo().args([
         "test",

@@ -70,10 +70,22 @@ pub fn resident_bytes() -> u64 {
 /// # Panics
 /// When it is not there.
 pub fn samara() -> PathBuf {
+    built("samara", "samara")
+}
+
+/// The shim of containerd that was built with the tests, beside their own.
+///
+/// # Panics
+/// When it is not there.
+pub fn shim() -> PathBuf {
+    built("containerd-shim-samara-v1", "containerd-shim-samara")
+}
+
+fn built(program: &str, package: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let samara = test.ancestors().nth(2).unwrap().join("samara");
-    assert!(samara.exists(), "{} is missing; run `cargo build -p samara`", samara.display());
-    samara
+    let program = test.ancestors().nth(2).unwrap().join(program);
+    assert!(program.exists(), "{} is missing; run `cargo build -p {package}`", program.display());
+    program
 }
 
 /// Whether a test of what runs on a GPU is to go on, given why there is none.

@@ -267,6 +267,12 @@ pub(crate) struct PlaceArgs {
     pub gpu_memory: Option<u64>,
 }
 
+impl From<&PlaceArgs> for samara_compose::Place {
+    fn from(args: &PlaceArgs) -> Self {
+        Self { target: args.target, backend: args.backend.clone(), gpu_memory: args.gpu_memory }
+    }
+}
+
 /// What a function may reach outside its sandbox; by default nothing.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Grants")]

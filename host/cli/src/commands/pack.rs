@@ -20,7 +20,6 @@ use crate::printer::Printer;
 use crate::project::Project;
 use crate::sbom;
 use crate::settings::Settings;
-use crate::what;
 
 pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let project = Project::open(&args.dir)?;
@@ -53,7 +52,7 @@ fn check_models(image: &Image) -> Result<()> {
         let source = ModelSource {
             name: name.clone(),
             identity: model.identity.clone(),
-            format: what::format_of(&model.path)?,
+            format: samara_compose::format_of(&model.path)?,
             bytes: model.bytes.clone(),
             path: None,
         };

@@ -55,7 +55,8 @@ fn guests_and_direct_calls_are_merged_and_say_so() {
     let compute = Arc::new(Compute::new(1, 64));
     let backends = samara_backends::registry(&samara_backends::RegistryOptions::default());
     let models = Arc::new(Pool::new(backends, Arc::clone(&compute)));
-    let host = Host::new(HostOptions { code_cache: None, models, instances: 8 }).unwrap();
+    let host = Host::new(HostOptions { code_cache: None, code_cache_read_only: false, models, instances: 8 })
+        .unwrap();
     let direct = load(&host, direct("direct", ready::matmul(1024))).unwrap();
     let forward = component_for_model("m", direct.signature().unwrap()).unwrap();
     let guest = with_model(component("guest", forward), "m", ready::matmul(1024));

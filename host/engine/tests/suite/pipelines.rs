@@ -12,6 +12,7 @@ fn renamed(stage: StageSource, names: &[(&str, &str)]) -> StageSource {
     let names = names.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
     match stage {
         StageSource::Component { name, bytes, .. } => StageSource::Component { name, bytes, rename: names },
+        StageSource::Compiled { name, code, .. } => StageSource::Compiled { name, code, rename: names },
         StageSource::Model { name, model, .. } => StageSource::Model { name, model, rename: names },
     }
 }

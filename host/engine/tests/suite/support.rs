@@ -20,7 +20,7 @@ pub(crate) fn host_of(instances: u32) -> Host {
     let backends = samara_backends::registry(&samara_backends::RegistryOptions::default());
     let models = Arc::new(Pool::new(backends, Arc::new(Compute::new(2, 64))));
     let code_cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("code"));
-    Host::new(HostOptions { code_cache, models, instances }).unwrap()
+    Host::new(HostOptions { code_cache, code_cache_read_only: false, models, instances }).unwrap()
 }
 
 /// A source with no stage: what the others add to. Its deadline is generous,

@@ -367,12 +367,16 @@ fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor], labels: Annot
         created: source.about.created.clone(),
         architecture: "wasm".to_owned(),
         os: "wasip1".to_owned(),
-        config: ContainerConfig {
-            entrypoint: plan.components.iter().take(1).map(|(path, _)| format!("/{path}")).collect(),
-            labels,
-        },
+        config: ContainerConfig { entrypoint: vec![entrypoint(plan)], labels },
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: tars.map(|layer| layer.digest).collect() },
     }
+}
+
+/// What a container of the image is told to run: the first component, or the
+/// manifest where the function is its models. Containers need something.
+fn entrypoint(plan: &Plan<'_>) -> String {
+    let path = plan.components.first().map_or(manifest::FILE_NAME, |(path, _)| path);
+    format!("/{path}")
 }
 
 fn about(source: &Source, manifest: &Manifest) -> Annotations {

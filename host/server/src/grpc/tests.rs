@@ -101,7 +101,8 @@ async fn server_with(change: impl FnOnce(&mut Config)) -> Started {
     change(&mut config);
     let backends = samara_backends::registry(&samara_backends::RegistryOptions::default());
     let models = Arc::new(Pool::new(backends, Arc::new(Compute::new(1, 16))));
-    let host = Host::new(HostOptions { code_cache: None, models, instances: 4 }).unwrap();
+    let host = Host::new(HostOptions { code_cache: None, code_cache_read_only: false, models, instances: 4 })
+        .unwrap();
     let app = App::build(config, Parts { host, source: Arc::new(Models) }).await.unwrap();
     let (server, stop) = app.into_server();
     Started { server, stop }

@@ -270,7 +270,7 @@ pub fn host(gate: &Arc<Gate>, compute_threads: usize) -> Host {
     let compute = Arc::new(Compute::new(compute_threads, 64));
     let models = Arc::new(Pool::new(BackendRegistry::new(backends), compute));
     let code_cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("code"));
-    Host::new(HostOptions { code_cache, models, instances: 16 }).unwrap()
+    Host::new(HostOptions { code_cache, code_cache_read_only: false, models, instances: 16 }).unwrap()
 }
 
 /// A function with no stage. Its deadline is generous: these machines are slow

@@ -194,6 +194,7 @@ fn stage_text(stage: &StageSource) -> Vec<String> {
             lines.extend(packages.iter().map(|package| format!("  {DIM}imports {package}{DIM:#}")));
             lines
         }
+        StageSource::Compiled { name, .. } => vec![format!("{name}  component, compiled before")],
         StageSource::Model { name, model, .. } => vec![format!("{name}  model {model}")],
     }
 }
@@ -203,6 +204,7 @@ fn stage_json(stage: &StageSource) -> Value {
         StageSource::Component { name, bytes, .. } => json!({
             "name": name, "component": samara_engine::sha256(bytes), "bytes": bytes.len(), "imports": interface::of(bytes).imports,
         }),
+        StageSource::Compiled { name, .. } => json!({ "name": name }),
         StageSource::Model { name, model, .. } => json!({ "name": name, "model": model }),
     }
 }

@@ -121,7 +121,7 @@ async fn reload(args: &ServeArgs, fixed: &Fixed, running: &Running, printer: &Pr
 /// Two threads at least: one that answers while another one starts a guest.
 fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(compose::threads().max(2))
+        .worker_threads(samara_compose::threads().max(2))
         .thread_name("samara-serve")
         .enable_all()
         .build()

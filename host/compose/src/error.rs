@@ -1,0 +1,42 @@
+//! What keeps a function from being put together.
+
+use std::path::PathBuf;
+
+use samara_package::manifest;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a manifest and its files make no function.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot load `[model.{model}]` of `{}`", manifest::FILE_NAME)]
+    Model { model: String, source: Box<Error> },
+    #[error("the model `{model}` has no file")]
+    NoFile { model: String },
+    #[error("`{}` is no model that this build reads; it reads ONNX files (`.onnx`)", path.display())]
+    Format { path: PathBuf },
+    #[error("{reason}")]
+    Target { reason: String },
+}
+
+/// The sorts of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A file is not there.
+    NotFound,
+    /// This build cannot do what is asked for.
+    Unsupported,
+    /// The manifest says what makes no sense.
+    Invalid,
+}
+
+impl Error {
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Model { source, .. } => source.kind(),
+            Error::NoFile { .. } => ErrorKind::NotFound,
+            Error::Format { .. } => ErrorKind::Unsupported,
+            Error::Target { .. } => ErrorKind::Invalid,
+        }
+    }
+}

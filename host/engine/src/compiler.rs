@@ -1,0 +1,63 @@
+//! Compiling away from where the code will run: by one process, for others of the
+//! same program.
+
+use std::path::Path;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::cache::{self, CodeCache};
+use crate::config;
+use crate::error::Result;
+use crate::report::Compiled;
+
+/// Compiles components into a code cache that hosts in other processes read.
+pub struct Compiler {
+    engine: Engine,
+    cache: CodeCache,
+}
+
+/// A component with the machine code that a [`Host`](crate::Host) runs it by.
+/// Clones share it.
+#[derive(Clone)]
+pub struct CompiledCode(Component);
+
+impl Compiler {
+    /// Compiles into `folder`, which everybody may read and only this user writes
+    /// to.
+    ///
+    /// # Errors
+    /// When the machine does not grant the address space for it.
+    pub fn new(folder: &Path) -> Result<Self> {
+        let engine = config::engine(1)?;
+        let cache = CodeCache::new(folder, &engine).shared();
+        Ok(Self { engine, cache })
+    }
+
+    /// Compiles a component, unless it is there.
+    ///
+    /// # Errors
+    /// When the bytes are no component or do not compile. The string says why
+    /// the code could not be kept, if it could not.
+    pub fn compile(&self, function: &str, component: &[u8]) -> Result<(Compiled, Option<String>)> {
+        let loaded = cache::load(function, &self.engine, Some(&self.cache), component)?;
+        Ok((loaded.compiled, loaded.warning))
+    }
+}
+
+impl CompiledCode {
+    pub(crate) fn new(component: Component) -> Self {
+        Self(component)
+    }
+
+    /// `None` where another host made it.
+    pub(crate) fn of(&self, engine: &Engine) -> Option<&Component> {
+        Engine::same(self.0.engine(), engine).then_some(&self.0)
+    }
+}
+
+impl std::fmt::Debug for CompiledCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompiledCode").finish_non_exhaustive()
+    }
+}

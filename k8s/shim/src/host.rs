@@ -1,0 +1,39 @@
+//! The host of one container: backends, models, sandboxes, within its limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use samara_backends::{Preference, RegistryOptions};
+use samara_engine::{Host, HostOptions};
+use samara_nn::{Compute, Pool};
+
+use crate::compile;
+use crate::limits::Memory;
+use crate::settings::Settings;
+
+/// Calls that may wait for a compute thread; the gates let in fewer.
+const QUEUE: usize = 8192;
+
+/// Where a container finds the library of ONNX Runtime, if it is to have one: a
+/// volume, or a layer of its image.
+const LIBRARY_FOLDERS: [&str; 2] = ["/opt/samara/lib", "/usr/lib/samara"];
+
+/// Starts it.
+///
+/// # Errors
+/// When the machine has no room for the sandboxes.
+pub(crate) fn start(settings: &Settings, memory: Memory) -> Result<Host> {
+    let folders = LIBRARY_FOLDERS.map(PathBuf::from);
+    let registry = samara_backends::registry(&RegistryOptions {
+        onnxruntime_libraries: samara_compose::onnxruntime_libraries(&folders),
+        prefer: Preference::Throughput,
+        allow_software_gpu: settings.allow_software_gpu,
+        ..RegistryOptions::default()
+    });
+    let threads = settings.threads.unwrap_or_else(samara_compose::threads);
+    let models = Arc::new(Pool::new(registry, Arc::new(Compute::new(threads, QUEUE))));
+    let code_cache = compile::folder_in_container();
+    let instances = memory.instances(settings);
+    Ok(Host::new(HostOptions { code_cache, code_cache_read_only: true, models, instances })?)
+}

@@ -1,0 +1,59 @@
+//! What a container leaves behind whose shim was killed: its processes, its
+//! control group, and what the runtime remembers of it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use libcontainer::container::Container;
+
+/// Where the shim's library keeps what it knows of containers.
+const STATES: &str = "/run/containerd";
+
+/// Ends and removes the container that `asked`, the arguments of the program,
+/// names.
+pub(crate) fn remove(runtime: &str, asked: &[String]) {
+    let Some(state) = state_of(runtime, asked) else { return };
+    if !state.exists() {
+        return;
+    }
+    if let Err(error) = remove_state(&state) {
+        let _ = writeln!(std::io::stderr(), "warning: `{}` is left: {error}", state.display());
+    }
+}
+
+fn remove_state(state: &Path) -> anyhow::Result<()> {
+    Container::load(state.to_owned())?.delete(true)?;
+    Ok(())
+}
+
+/// The folder of what is known of a container.
+fn state_of(runtime: &str, asked: &[String]) -> Option<PathBuf> {
+    let (namespace, id) = (value(asked, "namespace")?, value(asked, "id")?);
+    // Both are names in containerd, never paths.
+    let is_name = |name: &str| !name.is_empty() && !name.contains('/') && name != "..";
+    (is_name(namespace) && is_name(id)).then(|| Path::new(STATES).join(runtime).join(namespace).join(id))
+}
+
+/// What follows a flag, as containerd writes it: `-id ID`.
+fn value<'a>(asked: &'a [String], flag: &str) -> Option<&'a str> {
+    let is_flag = |word: &String| word.trim_start_matches('-') == flag && word.starts_with('-');
+    let place = asked.iter().position(is_flag)?;
+    asked.get(place + 1).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_lead_to_a_folder() {
+        let state = |id: &str| {
+            let asked = ["-namespace", "k8s.io", "-address", "/run/c.sock", "-id", id, "delete"];
+            state_of("samara", &asked.map(str::to_owned))
+        };
+        assert_eq!(state("abc"), Some("/run/containerd/samara/k8s.io/abc".into()));
+        assert_eq!(state("../abc"), None);
+        assert_eq!(state(".."), None);
+        assert_eq!(state_of("samara", &["delete".to_owned()]), None);
+    }
+}

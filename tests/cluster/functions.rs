@@ -1,0 +1,107 @@
+//! Functions that are served.
+
+use std::path::Path;
+
+use crate::node::{Node, Version, ran};
+use crate::on_every_containerd;
+
+on_every_containerd!(
+    a_function_answers_and_drains,
+    a_model_may_lie_on_a_volume,
+    settings_come_by_the_environment
+);
+
+/// The repository's own example: a pipeline of two components and a model.
+pub(crate) fn digits() -> &'static Path {
+    static BUILT: std::sync::Once = std::sync::Once::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/digits");
+    BUILT.call_once(|| {
+        let build = std::process::Command::new(samara_test::samara())
+            .arg("build")
+            .arg(&folder)
+            // What cargo set for the test is not meant for what it starts.
+            .env_remove("CARGO_TARGET_DIR")
+            .output();
+        assert!(build.unwrap().status.success());
+    });
+    Box::leak(folder.into_boxed_path())
+}
+
+/// A request with the picture of a seven, in a file of the node's.
+fn seven(node: &Node) -> String {
+    let picture = std::fs::read(digits().join("seven.png")).unwrap();
+    let file = node.folder().join("seven.bin");
+    let mut body = u32::try_from(picture.len()).unwrap().to_le_bytes().to_vec();
+    body.extend(&picture);
+    let head = format!(
+        "{{\"inputs\":[{{\"name\":\"image\",\"datatype\":\"BYTES\",\"shape\":[1],\"parameters\":{{\"binary_data_size\":{}}}}}]}}",
+        body.len()
+    );
+    std::fs::write(&file, [head.as_bytes(), &body].concat()).unwrap();
+    std::fs::write(node.folder().join("length"), head.len().to_string()).unwrap();
+    format!("@{}", file.display())
+}
+
+/// Asks a container which digit the picture of a seven shows.
+pub(crate) fn answer(node: &Node, id: &str) -> String {
+    let body = seven(node);
+    let length = std::fs::read_to_string(node.folder().join("length")).unwrap();
+    let header = format!("Inference-Header-Content-Length: {length}");
+    let arguments = ["--data-binary", &body, "-H", &header, "-H", "Content-Type: application/octet-stream"];
+    node.ask(id, &arguments, "/v2/models/digits/infer").unwrap()
+}
+
+fn a_function_answers_and_drains(node: &Node) {
+    let image = node.pack(digits(), "digits");
+    node.launch(&[], &image, "d", &[]);
+    node.ready("d");
+    let answer = answer(node, "d");
+    assert!(answer.contains(r#""name":"digit""#) && answer.contains(r#""data":[7]"#), "{answer}");
+    let metrics = node.ask("d", &[], "/metrics").unwrap();
+    assert!(metrics.contains("samara_requests_total{"), "{metrics}");
+    // Kubelet's probes.
+    node.ask("d", &["--fail"], "/v2/health/live").unwrap();
+
+    // containerd 1.6 hands no components over, so that nobody can compile them
+    // before the container does.
+    let components = 2;
+    let expected = if node.version == Version::V1_6 { 0 } else { components };
+    assert_eq!(node.compiled(), expected);
+
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "d"]).good();
+    assert_eq!(node.ended("d"), 0);
+    assert!(node.said("d").contains("told to end"), "{}", node.said("d"));
+}
+
+fn a_model_may_lie_on_a_volume(node: &Node) {
+    let volume = node.folder().join("volume");
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::copy(digits().join("digits.onnx"), volume.join("other.onnx")).unwrap();
+    let image = node.pack(digits(), "digits");
+    let mount = format!("type=bind,src={},dst=/models,options=rbind:ro", volume.display());
+    let options = ["--mount", &mount, "--env", "SAMARA_MODEL_DIGITS=/models/other.onnx"];
+    node.launch(&options, &image, "v", &[]);
+    node.ready("v");
+    assert!(answer(node, "v").contains(r#""data":[7]"#));
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "v"]).good();
+    assert_eq!(node.ended("v"), 0);
+}
+
+fn settings_come_by_the_environment(node: &Node) {
+    let image = node.pack(digits(), "digits");
+    let options =
+        ["--env", "SAMARA_NAME=numbers", "--env", "SAMARA_BACKEND=tract", "--env", "SAMARA_DRAIN_DELAY=0"];
+    node.launch(&options, &image, "s", &[]);
+    node.ready("s");
+    let metadata = node.ask("s", &["--fail"], "/v2/models/numbers").unwrap();
+    assert!(metadata.contains(r#""name":"numbers""#), "{metadata}");
+    let (pid, _) = node.task("s").unwrap();
+    // Another container's network reaches it as little as the machine's does.
+    let outside = ran(std::process::Command::new("curl").args([
+        "--silent",
+        "--max-time",
+        "5",
+        "http://127.0.0.1:8080/",
+    ]));
+    assert_ne!(outside.code, Some(0), "pid {pid}");
+}

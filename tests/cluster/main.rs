@@ -1,0 +1,33 @@
+//! Functions as containers: on containerd's of several versions, each started by
+//! its test with folders of its own.
+//!
+//! They need root, and namespaces and control groups that may be made: elsewhere
+//! they are skipped by name. Nothing outside of the test's folder is touched, and
+//! each test counts at its end what it left behind.
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failure here is a failed test, and a skip is said on stderr"
+)]
+
+mod commands;
+mod functions;
+mod images;
+mod life;
+mod linux;
+mod node;
+mod refusals;
+
+/// Makes a test of each version of containerd of a function that takes a node.
+macro_rules! on_every_containerd {
+    ($($test:ident),* $(,)?) => {
+        mod containerd_1_6 {
+            $(#[test] fn $test() { crate::node::Node::with(crate::node::Version::V1_6, super::$test) })*
+        }
+        mod containerd_1_7 {
+            $(#[test] fn $test() { crate::node::Node::with(crate::node::Version::V1_7, super::$test) })*
+        }
+    };
+}
+use on_every_containerd;
