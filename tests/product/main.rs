@@ -9,6 +9,7 @@ mod image_crash;
 mod image_faults;
 mod image_trust;
 mod images;
+mod k8s;
 mod projects;
 mod serving;
 mod serving_life;

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args, &settings, &printer),
         Command::Pack(args) => commands::pack::run(&args, &settings, &printer),
         Command::Push(args) => commands::push::run(&args, &settings, &printer),
+        Command::K8s(args) => commands::k8s::run(&args, &settings, &printer),
         Command::Pull(args) => commands::pull::run(&args, &settings, &printer),
         Command::Images(args) => commands::images::run(&args, &settings, &printer),
         Command::Rm(args) => commands::rm::run(&args, &settings, &printer),

@@ -74,6 +74,20 @@ pub(crate) struct PullArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct K8sArgs {
+    /// The image, with the registry from which the cluster has it
+    pub image: Reference,
+    /// What the objects are called [default: the function's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Pods of a served function
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub replicas: u32,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArgs {
     /// Show what names stood for before, too
     #[arg(long)]

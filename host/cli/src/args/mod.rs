@@ -129,6 +129,8 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Fetch an image from a registry
     Pull(PullArgs),
+    /// Print what runs an image on Kubernetes
+    K8s(K8sArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Remove images from the store

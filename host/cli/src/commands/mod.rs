@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod k8s;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
