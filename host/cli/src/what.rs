@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
-use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Target};
+use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Precision, Target};
 use samara_package::image;
 use samara_package::manifest::{self, ModelPath, StageRun, TestCase};
 use samara_package::{InvalidReference, Manifest, Reference};
@@ -39,6 +39,7 @@ struct ModelOptions {
     threads: Option<usize>,
     sessions: Option<usize>,
     gpu_memory: Option<u64>,
+    precision: Precision,
     batch: Option<BatchPolicy>,
 }
 
@@ -288,6 +289,7 @@ fn requests(
             threads: model.threads,
             sessions: model.sessions,
             gpu_memory: model.gpu_memory,
+            precision: model.precision.parse()?,
             batch: model.batch.map(|batch| BatchPolicy { max_rows: batch.max, delay: batch.delay }),
         };
         let file = files.remove(name).with_context(|| format!("the model `{name}` has no file"))?;
@@ -325,6 +327,7 @@ fn request(name: &str, file: ModelFile, place: &PlaceArgs, options: &ModelOption
             threads: options.threads.unwrap_or_else(|| compose::threads_for(file.bytes.len())),
             sessions: options.sessions,
             device_memory: place.gpu_memory.or(options.gpu_memory),
+            precision: place.precision.unwrap_or(options.precision),
         },
     );
     let source = ModelSource {
