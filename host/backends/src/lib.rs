@@ -14,6 +14,8 @@ mod memory;
 mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+mod precision;
 mod provider;
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
 mod stack;

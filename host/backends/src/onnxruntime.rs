@@ -20,6 +20,7 @@ use samara_nn::{
 };
 
 use crate::onnx::{Outline, quote};
+use crate::precision::own_datatypes_only;
 use crate::provider::Provider;
 use crate::stack::on_large_stack;
 use arena::Arena;
@@ -112,6 +113,7 @@ impl Backend for OnnxRuntime {
     }
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
+        own_datatypes_only(source, NAME, options)?;
         let loaded = self
             .library
             .get()

@@ -19,6 +19,7 @@ use samara_nn::{
 };
 
 use crate::onnx::Outline;
+use crate::precision::own_datatypes_only;
 use crate::stack::on_large_stack;
 use plan::Plans;
 use session::TractSession;
@@ -61,6 +62,7 @@ impl Backend for Tract {
     }
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
+        own_datatypes_only(source, NAME, options)?;
         let outline = Outline::read(source, NAME)?;
         read::check_operators(source, &outline, NAME)?;
         let prepare = || prepare::prepare(source, &outline, options.threads, self.tensor_limit);

@@ -47,6 +47,7 @@ impl Wgpu {
             memory_limit: options
                 .device_memory
                 .map_or(self.limits.memory_limit, |limit| limit.min(self.limits.memory_limit)),
+            precision: options.precision,
             ..self.limits
         };
         let limit = limits.tensor_limit;
@@ -191,7 +192,7 @@ fn failed(model: &str, error: samara_gpu::Error) -> Error {
         samara_gpu::Error::NoAdapter(reason) => {
             Error::BackendUnavailable { backend: NAME.to_owned(), reason }
         }
-        samara_gpu::Error::Unsupported(_) => {
+        samara_gpu::Error::Unsupported(_) | samara_gpu::Error::NoMatrices(_) => {
             Error::Unsupported { model, backend: NAME, reason: error.to_string() }
         }
         samara_gpu::Error::TooLarge { what, size, limit } => Error::TooLarge { model, what, size, limit },

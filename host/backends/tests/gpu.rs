@@ -27,6 +27,8 @@ mod mixed;
 mod models;
 #[path = "gpu/ordering.rs"]
 mod ordering;
+#[path = "gpu/precision.rs"]
+mod precision;
 #[path = "gpu/quantised.rs"]
 mod quantised;
 #[path = "gpu/recurrent.rs"]

@@ -16,7 +16,7 @@ pub enum Error {
     #[error("`{}` is no model that this build reads; it reads ONNX files (`.onnx`)", path.display())]
     Format { path: PathBuf },
     #[error("{reason}")]
-    Target { reason: String },
+    Place { reason: String },
 }
 
 /// The sorts of [`Error`].
@@ -36,7 +36,7 @@ impl Error {
             Error::Model { source, .. } => source.kind(),
             Error::NoFile { .. } => ErrorKind::NotFound,
             Error::Format { .. } => ErrorKind::Unsupported,
-            Error::Target { .. } => ErrorKind::Invalid,
+            Error::Place { .. } => ErrorKind::Invalid,
         }
     }
 }

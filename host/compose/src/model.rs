@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use samara_engine::ModelRequest;
-use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Target};
+use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Precision, Target};
 use samara_package::{Manifest, image, manifest};
 
 use crate::error::{Error, Result};
@@ -31,6 +31,7 @@ pub struct Place {
     pub backend: Option<String>,
     /// Bytes of a GPU's memory that each model may hold.
     pub gpu_memory: Option<u64>,
+    pub precision: Option<Precision>,
 }
 
 /// What a manifest says about a model beside its file.
@@ -41,6 +42,7 @@ struct ModelOptions {
     threads: Option<usize>,
     sessions: Option<usize>,
     gpu_memory: Option<u64>,
+    precision: Precision,
     batch: Option<BatchPolicy>,
 }
 
@@ -87,13 +89,13 @@ pub fn format_of(path: &Path) -> Result<Format> {
 }
 
 fn options(model: &manifest::Model) -> Result<ModelOptions> {
-    let target = model.target.parse();
     Ok(ModelOptions {
-        target: target.map_err(|error| Error::Target { reason: format!("{error}") })?,
+        target: model.target.parse().map_err(|error| Error::Place { reason: format!("{error}") })?,
         choice: Choice::from(model.backend.as_str()),
         threads: model.threads,
         sessions: model.sessions,
         gpu_memory: model.gpu_memory,
+        precision: model.precision.parse().map_err(|error| Error::Place { reason: format!("{error}") })?,
         batch: model.batch.map(|batch| BatchPolicy { max_rows: batch.max, delay: batch.delay }),
     })
 }
@@ -104,6 +106,7 @@ fn join(name: &str, file: ModelFile, place: &Place, options: ModelOptions) -> Re
         threads: options.threads.unwrap_or_else(|| machine::threads_for(file.bytes.len())),
         sessions: options.sessions,
         device_memory: place.gpu_memory.or(options.gpu_memory),
+        precision: place.precision.unwrap_or(options.precision),
     };
     let source = ModelSource {
         name: name.to_owned(),

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgpu::{
-    AdapterInfo, Backends, DeviceDescriptor, DeviceType, Features, Instance, InstanceDescriptor, Limits,
+    AdapterInfo, Backends, DeviceDescriptor, DeviceType, ExperimentalFeatures, Features, Instance,
+    InstanceDescriptor, Limits,
 };
+
+use samara_nn::Precision;
 
 use crate::disk::DiskCache;
 use crate::error::{Error, Result};
 use crate::lower::Abilities;
+use crate::matrices::{self, Tried};
 use crate::pipeline::Pipelines;
 use crate::schedule::Bounds;
 
@@ -49,7 +53,7 @@ pub struct AdapterDescription {
 pub struct Gpus {
     options: GpuOptions,
     adapters: OnceLock<Adapters>,
-    open: Mutex<HashMap<usize, Arc<Gpu>>>,
+    open: Mutex<HashMap<(usize, Precision), Arc<Gpu>>>,
 }
 
 struct Adapters {
@@ -58,6 +62,7 @@ struct Adapters {
 
 /// An open device.
 pub(crate) struct Gpu {
+    pub name: String,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub pipelines: Pipelines,
@@ -68,6 +73,8 @@ pub(crate) struct Gpu {
     pub timings: bool,
     /// Floating-point operations that one submission may take.
     pub submission: u64,
+    /// Whether its cooperative matrices compute right, where it has any.
+    pub tried: Tried,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -103,20 +110,27 @@ impl Gpus {
         chosen.cloned().ok_or_else(|| Error::NoAdapter(self.none(index, &adapters)))
     }
 
-    /// The device on an adapter.
+    /// The device on an adapter for models of this precision: what is experimental
+    /// in a driver is asked for, for those alone that need it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when there is none that may be used, or it cannot be
-    /// opened.
-    pub(crate) fn open(&self, index: Option<u32>) -> Result<Arc<Gpu>> {
+    /// opened; [`Error::NoMatrices`] where it lacks what the precision needs.
+    pub(crate) fn open(&self, index: Option<u32>, precision: Precision) -> Result<Arc<Gpu>> {
         let index = self.choose(index)?.index as usize;
         let mut open = lock(&self.open);
-        if let Some(gpu) = open.get(&index).filter(|gpu| gpu.check().is_ok()) {
+        if let Some(gpu) = open.get(&(index, precision)).filter(|gpu| gpu.check().is_ok()) {
             return Ok(Arc::clone(gpu));
         }
-        let gpu = Arc::new(Gpu::open(&self.found().found[index], &self.options)?);
-        open.insert(index, Arc::clone(&gpu));
+        let gpu = Arc::new(Gpu::open(&self.found().found[index], &self.options, precision)?);
+        open.insert((index, precision), Arc::clone(&gpu));
         Ok(gpu)
+    }
+
+    /// The cooperative matrices that an adapter lists.
+    #[cfg(test)]
+    pub(crate) fn matrices(&self, index: usize) -> Vec<wgpu::CooperativeMatrixProperties> {
+        self.found().found[index].cooperative_matrix_properties()
     }
 
     fn found(&self) -> &Adapters {
@@ -200,14 +214,17 @@ fn abilities(adapter: &wgpu::Adapter, info: &AdapterInfo) -> String {
         Some(format!("{} MiB in a binding", limits.max_storage_buffer_binding_size >> 20)),
         Some(format!("{} KiB of workgroup memory", limits.max_compute_workgroup_storage_size >> 10)),
     ];
-    let matrices = adapter.cooperative_matrix_properties();
-    let matrices = matrices.iter().map(|matrix| {
-        format!(
-            "matrices {}x{}x{} of {:?} into {:?}",
-            matrix.m_size, matrix.n_size, matrix.k_size, matrix.ab_type, matrix.cr_type
-        )
-    });
+    let listed = adapter.cooperative_matrix_properties();
+    let matrices = (!listed.is_empty()).then(|| matrices::list(&listed));
     parts.into_iter().flatten().chain(matrices).collect::<Vec<String>>().join(", ")
+}
+
+fn request(
+    adapter: &wgpu::Adapter,
+    descriptor: &DeviceDescriptor<'_>,
+) -> Result<(wgpu::Device, wgpu::Queue)> {
+    pollster::block_on(adapter.request_device(descriptor))
+        .map_err(|error| Error::NoAdapter(format!("{} cannot be opened: {error}", adapter.get_info().name)))
 }
 
 /// What a submission takes at most, so that a run can be given up between two:
@@ -216,12 +233,19 @@ const SUBMISSION: u64 = 50_000_000_000;
 const SOFTWARE_SUBMISSION: u64 = 150_000_000;
 
 impl Gpu {
-    fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
+    fn open(adapter: &wgpu::Adapter, options: &GpuOptions, precision: Precision) -> Result<Self> {
         let info = adapter.get_info();
+        let cooperative = match precision {
+            Precision::Exact => None,
+            Precision::Fp16 => Some(matrices::choose(adapter)?),
+        };
         let mut wanted =
             Features::SHADER_F16 | Features::SHADER_INT64 | Features::SUBGROUP | Features::PIPELINE_CACHE;
         if options.plain {
             wanted.remove(Features::SUBGROUP);
+        }
+        if cooperative.is_some() {
+            wanted |= matrices::FEATURES;
         }
         if options.timings {
             wanted |= Features::TIMESTAMP_QUERY;
@@ -235,10 +259,14 @@ impl Gpu {
             label: Some("samara"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features: cooperative
+                .map_or(ExperimentalFeatures::disabled(), |_| matrices::token()),
             ..DeviceDescriptor::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|error| Error::NoAdapter(format!("{} cannot be opened: {error}", info.name)))?;
+        let (device, queue) = match precision {
+            Precision::Exact => request(adapter, &descriptor)?,
+            Precision::Fp16 => matrices::guarded(&info.name, || request(adapter, &descriptor))?,
+        };
         let faults: Arc<Mutex<Faults>> = Arc::default();
         let lost = Arc::clone(&faults);
         device.set_device_lost_callback(move |reason, message| {
@@ -254,6 +282,7 @@ impl Gpu {
             subgroups: features.contains(Features::SUBGROUP),
             long_loops: info.device_type != DeviceType::Cpu,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            cooperative,
         };
         let bounds = Bounds {
             tensor: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
@@ -262,10 +291,25 @@ impl Gpu {
         };
         let is_software = info.device_type == DeviceType::Cpu;
         let submission = if is_software { SOFTWARE_SUBMISSION } else { SUBMISSION };
-        let disk = options.cache.as_deref().and_then(|folder| DiskCache::open(&device, &info, folder));
+        let purpose = if cooperative.is_some() { "-fp16" } else { "" };
+        let folder = options.cache.as_deref();
+        let disk = folder.and_then(|folder| DiskCache::open(&device, &info, folder, purpose));
         let pipelines = Pipelines::default();
         let timings = options.timings;
-        Ok(Self { device, queue, pipelines, disk, abilities, bounds, timings, submission, faults })
+        let (name, tried) = (info.name, Tried::default());
+        Ok(Self {
+            name,
+            device,
+            queue,
+            pipelines,
+            disk,
+            abilities,
+            bounds,
+            timings,
+            submission,
+            tried,
+            faults,
+        })
     }
 
     /// # Errors

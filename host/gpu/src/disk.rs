@@ -27,13 +27,20 @@ const MOST: usize = 256 << 20;
 const DIGEST: usize = 32;
 
 impl DiskCache {
-    /// The cache of a device in `folder`; `None` where its interface has none.
-    pub(crate) fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, folder: &Path) -> Option<Self> {
+    /// The cache of a device in `folder`, apart from those of devices on the same
+    /// adapter that are opened for another `purpose`; `None` where its interface
+    /// has none.
+    pub(crate) fn open(
+        device: &wgpu::Device,
+        info: &wgpu::AdapterInfo,
+        folder: &Path,
+        purpose: &str,
+    ) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
         let key = wgpu::util::pipeline_cache_key(info)?;
-        let path = folder.join(key).with_extension("bin");
+        let path = folder.join(format!("{key}{purpose}")).with_extension("bin");
         let data = read(&path);
         let descriptor =
             PipelineCacheDescriptor { label: Some("samara"), data: data.as_deref(), fallback: true };

@@ -13,6 +13,10 @@ pub enum Error {
     /// There is no adapter that may be used; the text lists those found.
     #[error("{0}")]
     NoAdapter(String),
+    /// The adapter does not compute with the precision that was asked for; the
+    /// text says why, and what to do.
+    #[error("{0}")]
+    NoMatrices(String),
     /// Parts of the model that cannot run on the GPU.
     #[error("{}", list(.0))]
     Unsupported(Vec<Refusal>),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use samara_nn::{KernelTime, Mismatch, Plan, RunContext, Tensor};
+use samara_nn::{KernelTime, Mismatch, Plan, Precision, RunContext, Tensor};
 use tract_core::internal::{Symbol, SymbolValues, TDim, TypedModel};
 use wgpu::BufferUsages;
 
@@ -11,7 +11,8 @@ use crate::device::{Gpu, Gpus, lock};
 use crate::error::{Error, Refusal, Result};
 use crate::exec::{Arena, Shared, Times, given_up};
 use crate::io::to_device;
-use crate::lower::lower;
+use crate::lower::{Abilities, lower};
+use crate::matrices;
 use crate::pipeline::Pipeline;
 use crate::plan::plan;
 use crate::program::{Origin, Program};
@@ -28,11 +29,18 @@ pub struct ExecutableOptions {
     pub tensor_limit: u64,
     /// Whether nodes that the GPU has no kernel for may run on the CPU.
     pub allow_cpu_nodes: bool,
+    /// How exactly products of matrices are computed.
+    pub precision: Precision,
 }
 
 impl Default for ExecutableOptions {
     fn default() -> Self {
-        Self { memory_limit: 4 << 30, tensor_limit: 2 << 30, allow_cpu_nodes: false }
+        Self {
+            memory_limit: 4 << 30,
+            tensor_limit: 2 << 30,
+            allow_cpu_nodes: false,
+            precision: Precision::Exact,
+        }
     }
 }
 
@@ -72,7 +80,8 @@ impl Executable {
     /// first.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`]; [`Error::Unsupported`] naming all nodes that cannot
+    /// [`Error::NoAdapter`]; [`Error::NoMatrices`] where it does not compute with the
+    /// precision of `options`; [`Error::Unsupported`] naming all nodes that cannot
     /// run there; [`Error::TooLarge`] and [`Error::OutOfMemory`].
     pub fn load(
         gpus: &Arc<Gpus>,
@@ -80,8 +89,24 @@ impl Executable {
         model: &TypedModel,
         options: &ExecutableOptions,
     ) -> Result<Self> {
-        let gpu = gpus.open(adapter)?;
-        let program = lower(model, gpu.abilities, options.allow_cpu_nodes)?;
+        let gpu = matrices::open(gpus, adapter, options.precision)?;
+        let abilities = gpu.abilities;
+        Self::on(gpus, adapter, gpu, abilities, model, options)
+    }
+
+    /// Puts a typed model on a device, as if that had these abilities.
+    ///
+    /// # Errors
+    /// As [`Executable::load`], once the device is open.
+    pub(crate) fn on(
+        gpus: &Arc<Gpus>,
+        adapter: Option<u32>,
+        gpu: Arc<Gpu>,
+        abilities: Abilities,
+        model: &TypedModel,
+        options: &ExecutableOptions,
+    ) -> Result<Self> {
+        let program = lower(model, abilities, options.allow_cpu_nodes)?;
         let resident = Resident::new(gpu, &program, options)?;
         let inputs = model.input_outlets().map_err(|error| Error::Failed(error.to_string()))?;
         let input_names = inputs.iter().map(|input| model.node(input.node).name.clone()).collect();
@@ -149,7 +174,7 @@ impl Executable {
     fn resident(&self) -> Result<Arc<Resident>> {
         let mut resident = lock(&self.resident);
         if resident.gpu.is_lost() {
-            let gpu = self.gpus.open(self.adapter)?;
+            let gpu = matrices::open(&self.gpus, self.adapter, self.options.precision)?;
             *resident = Arc::new(Resident::new(gpu, &self.program, &self.options)?);
         }
         Ok(Arc::clone(&resident))

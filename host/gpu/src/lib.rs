@@ -36,6 +36,7 @@ mod exec;
 mod executable;
 mod io;
 mod lower;
+mod matrices;
 mod missing;
 mod pipeline;
 mod plan;

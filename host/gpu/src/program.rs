@@ -10,7 +10,7 @@ use crate::dtype::Dtype;
 use crate::error::{Refusal, Result};
 use crate::lower::HostNode;
 use crate::schedule::Sizes;
-use crate::shader::Variant;
+use crate::shader::{Shader, Variant};
 use crate::tail::{Tail, Word};
 use crate::view::View;
 
@@ -63,6 +63,12 @@ pub(crate) struct StepOf {
 pub(crate) trait Step: Any + Send + Sync {
     /// What the step does, in a word or two.
     fn name(&self) -> &'static str;
+
+    /// The same for launches of one of its shaders.
+    fn name_with(&self, shader: &Shader) -> &'static str {
+        let _ = shader;
+        self.name()
+    }
 
     /// The buffers that it reads, those of its tail among them.
     fn reads(&self) -> Vec<Root>;

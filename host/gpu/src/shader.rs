@@ -132,8 +132,10 @@ impl<'a> Spec<'a> {
         text.extend(functions.iter().copied());
         text.push_str(&tails);
         text.push_str(self.kernel.body);
-        if text.contains("f16") {
-            text.insert_str(0, "enable f16;\n");
+        for (word, extension) in [("coop_mat", "wgpu_cooperative_matrix"), ("f16", "f16")] {
+            if text.contains(word) {
+                text.insert_str(0, &format!("enable {extension};\n"));
+            }
         }
         let shader = Shader { name: self.kernel.name, text: text.into(), reads, has_faults: self.has_faults };
         Variant { shader, words }

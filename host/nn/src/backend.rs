@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::context::RunContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Planned;
+use crate::precision::Precision;
 use crate::signature::Signature;
 use crate::target::Target;
 use crate::tensor::Tensor;
@@ -126,11 +127,19 @@ pub struct LoadOptions {
     /// Bytes of a GPU's memory that the model may hold, weights and all its runs
     /// together; `None`: as much as the backend allows any model.
     pub device_memory: Option<u64>,
+    /// How exactly it computes; backends that cannot compute so refuse the model.
+    pub precision: Precision,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { target: Target::Cpu, threads: 1, sessions: None, device_memory: None }
+        Self {
+            target: Target::Cpu,
+            threads: 1,
+            sessions: None,
+            device_memory: None,
+            precision: Precision::Exact,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod load;
 mod pace;
 mod plan;
 mod pool;
+mod precision;
 mod resident;
 #[cfg(test)]
 mod script;
@@ -41,6 +42,7 @@ pub use error::{Error, ErrorKind, Mismatch, Result, quoted};
 pub use load::ModelLoad;
 pub use plan::{KernelTime, Plan, PlanStep, Planned};
 pub use pool::{Pool, ResidentSummary};
+pub use precision::{Precision, UnknownPrecision};
 pub use resident::{Answer, ResidentModel};
 pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};
 pub use target::{Target, UnknownTarget};

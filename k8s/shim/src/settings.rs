@@ -103,6 +103,9 @@ impl Settings {
             }
             "BACKEND" => self.place.backend = Some(value.to_owned()),
             "GPU_MEMORY" => self.place.gpu_memory = Some(parse_size(value)?),
+            "PRECISION" => {
+                self.place.precision = Some(value.parse().map_err(|error| format!("{error}"))?);
+            }
             "ALLOW_SOFTWARE_GPU" => self.allow_software_gpu = flag(value)?,
             "ALLOW_HTTP" => self.allow_http = list(value),
             "NAME" => self.name = Some(value.to_owned()),
@@ -146,7 +149,7 @@ fn is_of_a_service(name: &str) -> bool {
 }
 
 fn unknown() -> String {
-    "no setting is called so; there are LISTEN, TARGET, BACKEND, GPU_MEMORY, ALLOW_SOFTWARE_GPU, ALLOW_HTTP, \
+    "no setting is called so; there are LISTEN, TARGET, BACKEND, GPU_MEMORY, PRECISION, ALLOW_SOFTWARE_GPU, ALLOW_HTTP, \
      NAME, ROUTE, CONCURRENCY, QUEUE, THREADS, DRAIN_DELAY, DRAIN_TIMEOUT, OTLP, LOG and MODEL_ before the \
      name of a model"
         .to_owned()

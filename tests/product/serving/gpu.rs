@@ -81,6 +81,17 @@ fn a_model_over_its_gpu_memory_is_refused_with_both_numbers() {
 }
 
 #[test]
+fn a_precision_that_an_engine_does_not_have_is_refused() {
+    let model = "examples/digits/digits.onnx";
+    let zeros = format!("--input={}", vec!["0"; 64].join(","));
+    let error = samara(&["run", model, &zeros, "--precision", "fp16", "--backend", "tract"]).bad();
+    assert!(error.contains("tract does not support it"), "{error}");
+    assert!(error.contains("leave `precision` out"), "{error}");
+    let error = samara(&["run", model, &zeros, "--precision", "half"]).bad_with(2);
+    assert!(error.contains("unknown precision `half`; use `exact` or `fp16`"), "{error}");
+}
+
+#[test]
 fn without_a_gpu_of_its_own_the_machine_says_how_a_software_one_counts() {
     if !has_gpu() {
         return;

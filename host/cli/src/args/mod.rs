@@ -267,11 +267,15 @@ pub(crate) struct PlaceArgs {
     /// GPU memory that each model may hold, its runs included, e.g. `2GiB` [default: as the manifest says, else 8GiB]
     #[arg(long, value_name = "SIZE", value_parser = samara_package::manifest::parse_size)]
     pub gpu_memory: Option<u64>,
+    /// How exactly models compute: `exact`, or `fp16` for large products on a GPU [default: as the manifest says, else exact]
+    #[arg(long)]
+    pub precision: Option<samara_nn::Precision>,
 }
 
 impl From<&PlaceArgs> for samara_compose::Place {
     fn from(args: &PlaceArgs) -> Self {
-        Self { target: args.target, backend: args.backend.clone(), gpu_memory: args.gpu_memory }
+        let PlaceArgs { target, backend, gpu_memory, precision } = args.clone();
+        Self { target, backend, gpu_memory, precision }
     }
 }
 

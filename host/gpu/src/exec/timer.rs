@@ -39,7 +39,7 @@ impl Times {
     fn add(&self, program: &Program, schedule: &Schedule, taken: impl Iterator<Item = Duration>) {
         let mut times = lock(&self.0);
         for (launch, taken) in schedule.launches.iter().zip(taken) {
-            let kernel = kernel(&program.steps[launch.step]);
+            let kernel = kernel(&program.steps[launch.step], launch.variant);
             let time = times.entry(kernel).or_insert_with_key(|kernel| KernelTime {
                 kernel: kernel.clone(),
                 launches: 0,

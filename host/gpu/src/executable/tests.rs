@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use samara_nn::{RunContext, Tensor};
+use samara_nn::{Precision, RunContext, Tensor};
 use tract_core::internal::{Datum, DatumTypeExt, SpecialOps, TDim, TVec, TypedModel};
 use tract_core::ops::math;
 
@@ -39,14 +39,14 @@ fn a_lost_device_is_opened_again() {
     let executable = Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default()).unwrap();
     let other = Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default()).unwrap();
     assert_eq!(run(&executable, &[0.0]).unwrap(), [1.0]);
-    let lost = gpus.open(None).unwrap();
+    let lost = gpus.open(None, Precision::Exact).unwrap();
     lost.device.destroy();
     let first = run(&executable, &[0.0]);
     assert!(matches!(first, Err(Error::Lost(_))), "{first:?}");
     for executable in [&executable, &other] {
         assert_eq!(run(executable, &[0.0, 0.0]).unwrap(), [1.0, 1.0]);
     }
-    assert!(!Arc::ptr_eq(&lost, &gpus.open(None).unwrap()), "a device of its own");
+    assert!(!Arc::ptr_eq(&lost, &gpus.open(None, Precision::Exact).unwrap()), "a device of its own");
     assert!(Executable::load(&gpus, None, &exponential(), &ExecutableOptions::default()).is_ok());
 }
 
@@ -123,7 +123,7 @@ fn rows_are_added_up_with_and_without_subgroups() {
     }
     let load = |plain| {
         let gpus = Arc::new(Gpus::new(GpuOptions { allow_software: true, plain, ..GpuOptions::default() }));
-        let has = gpus.open(None).unwrap().abilities.subgroups;
+        let has = gpus.open(None, Precision::Exact).unwrap().abilities.subgroups;
         (has, Executable::load(&gpus, None, &softmax(), &ExecutableOptions::default()).unwrap())
     };
     let ((_, usual), (has, plain)) = (load(false), load(true));

@@ -6,7 +6,7 @@ use tract_core::ops::cnn::{Conv, PoolSpec};
 use super::launch::{MOST_ROUNDS, THREADS, launch, params, spread};
 use super::map::functions::uniform_bits;
 use super::spatial::Window;
-use super::tiles::{Extent, Tiled, partial_tail, split_sum};
+use super::tiles::{Extent, TILE, Tiled, partial_tail, split_sum};
 use super::{Lowered, Lowering};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -189,7 +189,8 @@ impl Step for Convolution {
     }
 
     fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let extent = Extent { m: self.m, n: self.window.places(sizes)?, k: self.k, batches: self.groups };
+        let extent =
+            Extent { m: self.m, n: self.window.places(sizes)?, k: self.k, batches: self.groups, tile: TILE };
         let read = sizes.volume(&self.window.input)?;
         let bytes =
             u64::from(read) * 4 + extent.elements() * 4 + u64::from(self.groups * self.m * self.k) * 4;

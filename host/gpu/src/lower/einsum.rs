@@ -81,7 +81,9 @@ fn product(lowering: &mut Lowering<'_>, node: &TypedNode, op: &EinSum) -> Result
         std::mem::swap(&mut left, &mut right);
         axes = axes.into_iter().map(Axis::swapped).collect();
     }
+    let cooperative = lowering.abilities.cooperative.filter(|_| found == "f32");
     let product = matrices(&left, &right, axes, found, output.dtype, output.root)?;
+    let product = MatMul { cooperative, ..product };
     let step = super::attention::fused(lowering, node, product);
     let mut nodes = std::mem::take(&mut lowering.absorbed);
     nodes.push(node.name.clone());
@@ -223,6 +225,7 @@ fn matrices(
         out_m: or_zero(rows.out),
         out_n: or_zero(columns.out),
         found,
+        cooperative: None,
         tail: Tail::of_kernel(dtype),
         out: root,
     })

@@ -2,13 +2,14 @@
 
 use tract_core::internal::TDim;
 
+use super::cooperative::{self, Cooperative};
 use super::launch::{launch, params, spread};
-use super::tiles::{Extent, Tiled, partial_tail, split_sum};
+use super::tiles::{Extent, TILE, Tiled, partial_tail, split_sum};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::program::{Cost, Launch, Root, Step};
 use crate::schedule::Sizes;
-use crate::shader::{Kernel, Spec, Variant};
+use crate::shader::{Kernel, Shader, Spec, Variant};
 use crate::tail::Tail;
 use crate::view::is_one;
 
@@ -22,11 +23,11 @@ macro_rules! matrix_params {
     };
 }
 
-static GEMM: Kernel = Kernel {
-    name: "gemm",
-    body: include_str!("../kernels/gemm.wgsl"),
-    params: matrix_params!("splits", "share"),
-};
+/// The parameters of kernels whose inner axis may be shared out.
+pub(super) const MATRIX_PARAMS_SHARED: &[&str] = matrix_params!("splits", "share");
+
+static GEMM: Kernel =
+    Kernel { name: "gemm", body: include_str!("../kernels/gemm.wgsl"), params: MATRIX_PARAMS_SHARED };
 
 static GEMV: Kernel =
     Kernel { name: "gemv", body: include_str!("../kernels/gemv.wgsl"), params: matrix_params!() };
@@ -60,6 +61,8 @@ pub(super) struct MatMul {
     pub out_n: TDim,
     /// The WGSL type in which products are added up.
     pub found: &'static str,
+    /// Where large products may round their operands to F16.
+    pub cooperative: Option<Cooperative>,
     pub tail: Tail,
     pub out: Root,
 }
@@ -88,31 +91,45 @@ pub(super) struct Batch {
 /// The ways to compute it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    Tiled,
+    Tiled(Tiles),
     /// Tiles whose inner axis is shared out, then added up.
-    Split,
+    Split(Tiles),
     FewRows,
     FewColumns,
 }
 
-fn way(extent: Extent) -> Way {
-    if extent.k > LONGEST_FEW {
-        Way::Split
-    } else if extent.m <= FEW {
-        Way::FewRows
-    } else if extent.n <= FEW {
-        Way::FewColumns
-    } else if extent.splits() > 1 {
-        Way::Split
-    } else {
-        Way::Tiled
+/// What computes a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tiles {
+    Plain,
+    Cooperative(Cooperative),
+}
+
+/// The way for these sizes, in tiles of what size they are.
+fn way(extent: Extent, cooperative: Option<Cooperative>) -> (Way, Extent) {
+    let is_long = extent.k > LONGEST_FEW;
+    if extent.m <= FEW && !is_long {
+        return (Way::FewRows, extent);
     }
+    if extent.n <= FEW && !is_long {
+        return (Way::FewColumns, extent);
+    }
+    let suited = cooperative.and_then(|matrices| Some((matrices, matrices.suits(extent)?)));
+    let (tiles, extent) = match suited {
+        Some((matrices, extent)) => (Tiles::Cooperative(matrices), extent),
+        None => (Tiles::Plain, extent),
+    };
+    if extent.splits() > 1 { (Way::Split(tiles), extent) } else { (Way::Tiled(tiles), extent) }
 }
 
 impl MatMul {
     fn extent(&self, size: impl Fn(&TDim) -> Result<u32>) -> Result<Extent> {
         let batches = self.batch.iter().map(|axis| size(&axis.size)).product::<Result<u32>>()?;
-        Ok(Extent { m: size(&self.m)?, n: size(&self.n)?, k: size(&self.k)?, batches })
+        Ok(Extent { m: size(&self.m)?, n: size(&self.n)?, k: size(&self.k)?, batches, tile: TILE })
+    }
+
+    fn way(&self, sizes: &Sizes) -> Result<(Way, Extent)> {
+        Ok(way(self.extent(|size| sizes.size(size))?, self.cooperative))
     }
 
     /// The ways that some sizes may take.
@@ -122,20 +139,34 @@ impl MatMul {
             value.ok_or_else(|| Error::Failed(String::new()))
         };
         match self.extent(known) {
-            Ok(extent) => vec![way(extent)],
-            Err(_) => vec![Way::Tiled, Way::Split, Way::FewRows, Way::FewColumns],
+            Ok(extent) => vec![way(extent, self.cooperative).0],
+            Err(_) => {
+                let sizes = [&self.m, &self.n, &self.k];
+                let cooperative = self.cooperative.filter(|_| cooperative::may_suit(sizes));
+                let tiles = cooperative.map(Tiles::Cooperative).into_iter().chain([Tiles::Plain]);
+                let tiled = tiles.flat_map(|tiles| [Way::Tiled(tiles), Way::Split(tiles)]);
+                tiled.chain([Way::FewRows, Way::FewColumns]).collect()
+            }
         }
     }
 
     /// The shaders of a way; two for [`Way::Split`].
     fn variants_of(&self, way: Way) -> Vec<Variant> {
         match way {
-            Way::Tiled => vec![self.gemm(&self.tail, false)],
-            Way::Split => {
-                vec![self.gemm(&partial_tail(self.found), true), split_sum(self.found, &self.tail)]
+            Way::Tiled(tiles) => vec![self.tile(tiles, &self.tail, false)],
+            Way::Split(tiles) => {
+                let partial = self.tile(tiles, &partial_tail(self.found), true);
+                vec![partial, split_sum(self.found, &self.tail)]
             }
             Way::FewRows => vec![self.gemv(&self.a, &self.b)],
             Way::FewColumns => vec![self.gemv(&self.b, &self.a)],
+        }
+    }
+
+    fn tile(&self, tiles: Tiles, tail: &Tail, partial: bool) -> Variant {
+        match tiles {
+            Tiles::Plain => self.gemm(tail, partial),
+            Tiles::Cooperative(matrices) => matrices.variant(self, tail, partial),
         }
     }
 
@@ -171,7 +202,7 @@ impl MatMul {
     /// the transposed product.
     fn addresses(&self, extent: Extent, sizes: &Sizes, is_swapped: bool) -> Result<Vec<u32>> {
         let word = |value: &TDim| sizes.signed(value).map(|value| value as u32);
-        let Extent { m, n, k, batches } = extent;
+        let Extent { m, n, k, batches, .. } = extent;
         let (a, b) = if is_swapped { (&self.b, &self.a) } else { (&self.a, &self.b) };
         let (m, n) = if is_swapped { (n, m) } else { (m, n) };
         let (out_m, out_n) = if is_swapped { (&self.out_n, &self.out_m) } else { (&self.out_m, &self.out_n) };
@@ -202,11 +233,17 @@ impl MatMul {
         Ok(words)
     }
 
-    fn tiled(&self, way: Way, first: usize, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let extent = self.extent(|size| sizes.size(size))?;
+    fn tiled(
+        &self,
+        extent: Extent,
+        splits: u32,
+        first: usize,
+        variants: &[Variant],
+        sizes: &Sizes,
+    ) -> Result<Vec<Launch>> {
         let tiled = Tiled {
             extent,
-            splits: if way == Way::Split { extent.splits() } else { 1 },
+            splits,
             params: self.addresses(extent, sizes, false)?,
             operands: vec![self.a.root, self.b.root],
             tail: &self.tail,
@@ -216,9 +253,14 @@ impl MatMul {
         tiled.launches(first, variants, sizes)
     }
 
-    fn few(&self, way: Way, first: usize, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let extent = self.extent(|size| sizes.size(size))?;
-        let is_swapped = way == Way::FewColumns;
+    fn few(
+        &self,
+        extent: Extent,
+        is_swapped: bool,
+        first: usize,
+        variants: &[Variant],
+        sizes: &Sizes,
+    ) -> Result<Vec<Launch>> {
         let (large, columns) = if is_swapped { (&self.a, extent.m) } else { (&self.b, extent.n) };
         let kernel = self.addresses(extent, sizes, is_swapped)?;
         let params = params(&kernel, &variants[first], sizes)?;
@@ -248,6 +290,10 @@ impl Step for MatMul {
         "matmul"
     }
 
+    fn name_with(&self, shader: &Shader) -> &'static str {
+        if cooperative::is_of(shader) { "matmul_fp16" } else { self.name() }
+    }
+
     fn reads(&self) -> Vec<Root> {
         let tail = self.tail.inputs().iter().map(|view| view.root);
         [self.a.root, self.b.root].into_iter().chain(tail).collect()
@@ -262,12 +308,14 @@ impl Step for MatMul {
     }
 
     fn launches(&self, variants: &[Variant], sizes: &Sizes) -> Result<Vec<Launch>> {
-        let way = way(self.extent(|size| sizes.size(size))?);
+        let (way, extent) = self.way(sizes)?;
         let before = self.ways().into_iter().take_while(|known| *known != way);
-        let first = before.map(|way| if way == Way::Split { 2 } else { 1 }).sum();
+        let first = before.map(|way| if matches!(way, Way::Split(_)) { 2 } else { 1 }).sum();
         match way {
-            Way::Tiled | Way::Split => self.tiled(way, first, variants, sizes),
-            Way::FewRows | Way::FewColumns => self.few(way, first, variants, sizes),
+            Way::Tiled(_) => self.tiled(extent, 1, first, variants, sizes),
+            Way::Split(_) => self.tiled(extent, extent.splits(), first, variants, sizes),
+            Way::FewRows => self.few(extent, false, first, variants, sizes),
+            Way::FewColumns => self.few(extent, true, first, variants, sizes),
         }
     }
 
@@ -287,11 +335,24 @@ mod tests {
 
     #[test]
     fn the_way_follows_the_sizes() {
-        let way = |m, n, k| way(Extent { m, n, k, batches: 1 });
+        let way = |m, n, k| way(Extent { m, n, k, batches: 1, tile: TILE }, None).0;
         assert_eq!(way(1, 1000, 1280), Way::FewRows);
         assert_eq!(way(1000, 3, 1280), Way::FewColumns);
-        assert_eq!(way(64, 64, 4096), Way::Split);
-        assert_eq!(way(64, 64, 100), Way::Tiled);
-        assert_eq!(way(4096, 4096, 4096), Way::Tiled);
+        assert_eq!(way(1, 1000, 1_000_000), Way::Split(Tiles::Plain));
+        assert_eq!(way(64, 64, 4096), Way::Split(Tiles::Plain));
+        assert_eq!(way(64, 64, 100), Way::Tiled(Tiles::Plain));
+        assert_eq!(way(4096, 4096, 4096), Way::Tiled(Tiles::Plain));
+    }
+
+    #[test]
+    fn large_products_take_cooperative_matrices_where_they_may() {
+        let cooperative = Tiles::Cooperative(Cooperative::By16);
+        let way = |m, n, k| way(Extent { m, n, k, batches: 1, tile: TILE }, Some(Cooperative::By16)).0;
+        assert_eq!(way(1, 1000, 1280), Way::FewRows);
+        assert_eq!(way(1000, 3, 1280), Way::FewColumns);
+        assert_eq!(way(64, 64, 4096), Way::Split(cooperative));
+        assert_eq!(way(64, 64, 100), Way::Tiled(cooperative));
+        assert_eq!(way(4096, 4096, 4096), Way::Tiled(cooperative));
+        assert_eq!(way(20, 20, 30), Way::Tiled(Tiles::Plain));
     }
 }

@@ -7,6 +7,7 @@
 mod attention;
 mod concat;
 mod conv;
+mod cooperative;
 mod deconv;
 mod each;
 mod einsum;
@@ -35,6 +36,7 @@ mod views;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub(crate) use cooperative::Cooperative;
 pub(crate) use host::{HostInput, HostNode};
 use tract_core::internal::{OutletId, Symbol, TDim, Tensor, TractError, TypedModel, TypedNode};
 use tract_core::ops::konst::Const;
@@ -56,6 +58,9 @@ pub(crate) struct Abilities {
     pub long_loops: bool,
     /// Of memory that the threads of a workgroup share.
     pub workgroup_bytes: u32,
+    /// The matrices by which large products are computed, their operands rounded
+    /// to F16; `None` where products keep the datatypes of the model.
+    pub cooperative: Option<Cooperative>,
 }
 
 /// What the operators of a family are lowered to: the tensors that they give,

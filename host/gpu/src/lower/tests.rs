@@ -1,6 +1,7 @@
 //! Every shader that lowering writes is read and checked by the library's own
 //! front end, without a device; and what is fused is counted.
 
+mod cooperative;
 mod values;
 
 use std::sync::Arc;
@@ -15,8 +16,14 @@ use tract_core::ops::{logic, math};
 use super::{Abilities, lower};
 use crate::program::Program;
 
-const EVERYTHING: Abilities =
-    Abilities { f16: true, int64: true, subgroups: true, long_loops: true, workgroup_bytes: 32 << 10 };
+const EVERYTHING: Abilities = Abilities {
+    f16: true,
+    int64: true,
+    subgroups: true,
+    long_loops: true,
+    workgroup_bytes: 32 << 10,
+    cooperative: None,
+};
 
 /// Reads and checks a shader's text.
 pub(crate) fn check_shader(text: &str) {
@@ -24,7 +31,8 @@ pub(crate) fn check_shader(text: &str) {
     let module =
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
     let halves = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let capabilities = halves | Capabilities::SHADER_INT64 | Capabilities::SUBGROUP;
+    let capabilities =
+        halves | Capabilities::SHADER_INT64 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
     let checked = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     checked.unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
 }

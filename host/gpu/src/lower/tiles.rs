@@ -14,8 +14,8 @@ static SPLIT_SUM: Kernel = Kernel {
     params: &["count", "splits"],
 };
 
-/// Rows and columns of the output that one workgroup computes.
-const TILE: u32 = 64;
+/// Rows and columns of the output that one workgroup of the plain kernels computes.
+pub(super) const TILE: u32 = 64;
 /// Steps along the inner axis that a workgroup takes at once.
 const DEPTH: u32 = 16;
 /// Fewer tiles than this leave a device idle: the inner axis is shared out.
@@ -23,8 +23,8 @@ const ENOUGH_TILES: u32 = 96;
 /// The least steps along the inner axis that are worth a workgroup.
 const LEAST_SHARE: u32 = 256;
 const MOST_SPLITS: u32 = 32;
-/// For each 16 steps along the inner axis a thread makes 28 rounds of loops, of
-/// which it may make fewer than 65,535.
+/// For each 16 steps along the inner axis a thread makes at most 28 rounds of loops,
+/// of which it may make fewer than 65,535.
 const LONGEST: u32 = DEPTH * 2_200;
 
 /// Sizes of `batches` products of `m` by `k` with `k` by `n` elements.
@@ -34,11 +34,13 @@ pub(super) struct Extent {
     pub n: u32,
     pub k: u32,
     pub batches: u32,
+    /// Rows and columns of the output that one workgroup computes.
+    pub tile: u32,
 }
 
 impl Extent {
     fn tiles(self) -> u32 {
-        self.m.div_ceil(TILE).saturating_mul(self.n.div_ceil(TILE)).saturating_mul(self.batches)
+        self.m.div_ceil(self.tile).saturating_mul(self.n.div_ceil(self.tile)).saturating_mul(self.batches)
     }
 
     /// Among how many workgroups the inner axis is shared out.
@@ -134,7 +136,7 @@ mod tests {
     #[test]
     fn shares_cover_the_inner_axis_and_none_is_empty() {
         for k in [512u32, 1000, 1025, 4096, 100_000, 1_000_000, 3_000_000] {
-            let extent = Extent { m: 64, n: 64, k, batches: 1 };
+            let extent = Extent { m: 64, n: 64, k, batches: 1, tile: TILE };
             let splits = extent.splits();
             let share = extent.share(splits);
             assert!(splits * share >= k && (splits - 1) * share < k, "{k}: {splits} of {share}");
@@ -143,8 +145,12 @@ mod tests {
 
     #[test]
     fn a_full_device_shares_nothing_out() {
-        assert_eq!(Extent { m: 4096, n: 4096, k: 4096, batches: 1 }.splits(), 1);
-        assert_eq!(Extent { m: 64, n: 64, k: 100, batches: 1 }.splits(), 1);
-        assert_eq!(Extent { m: 4096, n: 4096, k: 100_000, batches: 1 }.splits(), 3, "too long for one");
+        assert_eq!(Extent { m: 4096, n: 4096, k: 4096, batches: 1, tile: TILE }.splits(), 1);
+        assert_eq!(Extent { m: 64, n: 64, k: 100, batches: 1, tile: TILE }.splits(), 1);
+        assert_eq!(
+            Extent { m: 4096, n: 4096, k: 100_000, batches: 1, tile: TILE }.splits(),
+            3,
+            "too long for one"
+        );
     }
 }

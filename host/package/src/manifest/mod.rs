@@ -86,6 +86,8 @@ pub struct Model {
     pub sessions: Option<usize>,
     /// Bytes of a GPU's memory that it may hold; `None`: whoever runs it decides.
     pub gpu_memory: Option<u64>,
+    /// `exact` or `fp16`; checked. `exact` by default.
+    pub precision: String,
 }
 
 /// Where a model is.

@@ -8,7 +8,7 @@ use super::error::{Error, Problem};
 use super::reader::{Entry, Section, Source};
 use super::values::{
     guest_path, http_host, item_name, model_path, parse_duration, parse_function_name, parse_size,
-    path_inside, target, test_name, variable_name, version,
+    path_inside, precision, target, test_name, variable_name, version,
 };
 use super::{
     Batch, Build, Capabilities, DEFAULT_TOLERANCE, Directory, Function, Limits, Manifest, Model, Reuse,
@@ -94,7 +94,16 @@ fn models(root: &Section<'_>) -> Result<BTreeMap<String, Model>> {
 }
 
 fn model(section: &Section<'_>) -> Result<Model> {
-    section.check_keys(&["path", "target", "backend", "batch", "threads", "sessions", "gpu-memory"])?;
+    section.check_keys(&[
+        "path",
+        "target",
+        "backend",
+        "batch",
+        "threads",
+        "sessions",
+        "gpu-memory",
+        "precision",
+    ])?;
     Ok(Model {
         path: section.need("path", "the model's file")?.parsed(model_path)?,
         target: section.get("target").map_or(Ok("cpu".to_owned()), |entry| entry.parsed(target))?,
@@ -103,6 +112,9 @@ fn model(section: &Section<'_>) -> Result<Model> {
         threads: section.get("threads").map(|entry| entry.small_count()).transpose()?,
         sessions: section.get("sessions").map(|entry| entry.small_count()).transpose()?,
         gpu_memory: section.get("gpu-memory").map(|entry| entry.parsed(parse_size)).transpose()?,
+        precision: section
+            .get("precision")
+            .map_or(Ok("exact".to_owned()), |entry| entry.parsed(precision))?,
     })
 }
 

@@ -20,6 +20,7 @@ batch = { max = 32, delay = "500us" }
 threads = 2
 sessions = 4
 gpu-memory = "2GiB"
+precision = "fp16"
 
 [limits]
 memory = "64MiB"
@@ -73,6 +74,7 @@ fn every_key_arrives() {
         threads: Some(2),
         sessions: Some(4),
         gpu_memory: Some(2 << 30),
+        precision: "fp16".to_owned(),
     };
     assert_eq!(manifest.models, BTreeMap::from([("digits".to_owned(), model)]));
     let limits = Limits {
@@ -99,7 +101,22 @@ fn silence_means_the_documented_defaults() {
     assert_eq!(manifest.limits, Limits::DEFAULT);
     assert_eq!(manifest.models["m"].target, "cpu");
     assert_eq!(manifest.models["m"].backend, "auto");
+    assert_eq!(manifest.models["m"].precision, "exact");
     assert_eq!(manifest.capabilities, Capabilities::default());
+}
+
+#[test]
+fn a_precision_is_one_of_two() {
+    let of = |precision: &str| {
+        format!("[function]\nname = \"m\"\n[model.m]\npath = \"m.onnx\"\nprecision = \"{precision}\"\n")
+    };
+    for precision in ["exact", "fp16"] {
+        assert_eq!(parse(&of(precision)).unwrap().models["m"].precision, precision);
+    }
+    assert_eq!(
+        refusal(ErrorKind::BadValue, &of("half")),
+        "samara.toml:5:13: `precision = \"half\"`: a precision is `exact`, the model's own datatypes, or `fp16`"
+    );
 }
 
 #[test]

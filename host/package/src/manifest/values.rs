@@ -141,6 +141,13 @@ pub(super) fn target(text: &str) -> Result<String, String> {
     Err("a target is `cpu`, `gpu`, `gpu:N` or `gpu-or-cpu`".to_owned())
 }
 
+pub(super) fn precision(text: &str) -> Result<String, String> {
+    match text {
+        "exact" | "fp16" => Ok(text.to_owned()),
+        _ => Err("a precision is `exact`, the model's own datatypes, or `fp16`".to_owned()),
+    }
+}
+
 pub(super) fn http_host(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']');
     if !text.is_empty() && text.chars().all(fits) {

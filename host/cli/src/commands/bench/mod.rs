@@ -104,10 +104,11 @@ fn check_remote(args: &BenchArgs, url: &str) -> Result<()> {
         || place.target.is_some()
         || place.backend.is_some()
         || place.gpu_memory.is_some()
+        || place.precision.is_some()
         || grants.all_requested
         || !(grants.http.is_empty() && grants.directories.is_empty() && grants.environment.is_empty());
     if is_local {
-        let usage = "`--model`, `--target`, `--backend`, `--gpu-memory` and grants are for a function in this process; with `--url` the server decides";
+        let usage = "`--model`, `--target`, `--backend`, `--gpu-memory`, `--precision` and grants are for a function in this process; with `--url` the server decides";
         return Err(Usage(usage.to_owned()).into());
     }
     Ok(())

@@ -140,6 +140,7 @@ struct FunctionFile {
     target: Option<String>,
     backend: Option<String>,
     gpu_memory: Option<String>,
+    precision: Option<String>,
     #[serde(default)]
     allow_http: Vec<String>,
     #[serde(default)]
@@ -208,7 +209,7 @@ pub(super) fn plan(args: &ServeArgs) -> Result<Plan> {
 /// Where the models of a function run: by its own settings, else by the flags.
 ///
 /// # Errors
-/// When the file names no known target, or no size of memory.
+/// When the file names no known target or precision, or no size of memory.
 pub(super) fn place(flags: &PlaceArgs, function: &FunctionConfig) -> Result<PlaceArgs> {
     let target = match option(function, TARGET) {
         Some(target) => Some(target.parse()?),
@@ -218,8 +219,12 @@ pub(super) fn place(flags: &PlaceArgs, function: &FunctionConfig) -> Result<Plac
         Some(size) => Some(parse_size(size).map_err(|form| anyhow!("`{GPU_MEMORY} = \"{size}\"`: {form}"))?),
         None => flags.gpu_memory,
     };
+    let precision = match option(function, PRECISION) {
+        Some(precision) => Some(precision.parse()?),
+        None => flags.precision,
+    };
     let backend = option(function, BACKEND).cloned().or_else(|| flags.backend.clone());
-    Ok(PlaceArgs { target, backend, gpu_memory })
+    Ok(PlaceArgs { target, backend, gpu_memory, precision })
 }
 
 /// What a function may reach: by the flags, and by its own settings.
@@ -248,6 +253,7 @@ pub(super) fn grants(flags: &GrantArgs, function: &FunctionConfig) -> Result<Gra
 const TARGET: &str = "target";
 const BACKEND: &str = "backend";
 const GPU_MEMORY: &str = "gpu-memory";
+const PRECISION: &str = "precision";
 const HTTP: &str = "allow-http";
 const DIRECTORY: &str = "allow-dir";
 const ENVIRONMENT: &str = "allow-env";
@@ -268,6 +274,7 @@ impl FunctionFile {
             (TARGET, one(&self.target)),
             (BACKEND, one(&self.backend)),
             (GPU_MEMORY, one(&self.gpu_memory)),
+            (PRECISION, one(&self.precision)),
             (HTTP, self.allow_http.clone()),
             (DIRECTORY, self.allow_dir.clone()),
             (ENVIRONMENT, self.allow_env.clone()),

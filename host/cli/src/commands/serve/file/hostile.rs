@@ -14,7 +14,7 @@ const SEEDS: [&str; 2] = [
      [[function]]\nwhat = \"digits:1\"\nroute = \"/d\"\n",
     "[tls]\ncertificates = \"a.pem\"\nkey = \"a.key\"\n\
      [[function]]\nwhat = \"r.example/digits:1\"\nname = \"d\"\nconcurrency = 8\nqueue = 2\n\
-     target = \"gpu-or-cpu\"\nbackend = \"tract\"\ngpu-memory = \"1GiB\"\nallow-http = [\"a.example\"]\n\
+     target = \"gpu-or-cpu\"\nbackend = \"tract\"\ngpu-memory = \"1GiB\"\nprecision = \"fp16\"\nallow-http = [\"a.example\"]\n\
      allow-dir = [\"data:/data\"]\nallow-env = [\"A=b\"]\nallow-all-requested = true\n",
 ];
 
