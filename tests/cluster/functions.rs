@@ -8,7 +8,8 @@ use crate::on_every_containerd;
 on_every_containerd!(
     a_function_answers_and_drains,
     a_model_may_lie_on_a_volume,
-    settings_come_by_the_environment
+    settings_come_by_the_environment,
+    a_restricted_container_serves,
 );
 
 /// The repository's own example: a pipeline of two components and a model.
@@ -104,4 +105,30 @@ fn settings_come_by_the_environment(node: &Node) {
         "http://127.0.0.1:8080/",
     ]));
     assert_ne!(outside.code, Some(0), "pid {pid}");
+}
+
+/// As the manifests ask for: nobody's user, a root that is read only, containerd's
+/// own filter of system calls.
+fn a_restricted_container_serves(node: &Node) {
+    let image = node.pack(digits(), "digits");
+    let mut options = vec!["--read-only", "--seccomp", "--env", "SAMARA_DRAIN_DELAY=0"];
+    // The client of 1.6 cannot name a user.
+    let is_nobody = node.version != Version::V1_6;
+    if is_nobody {
+        options.extend(["--user", "65532:65532"]);
+    }
+    node.launch(&options, &image, "r", &[]);
+    node.ready("r");
+    assert!(answer(node, "r").contains(r#""data":[7]"#));
+    let (pid, _) = node.task("r").unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert_eq!(status.contains("Uid:\t65532\t65532"), is_nobody, "{status}");
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    // The node's folder of code is let go of before the function runs.
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+    let code = node.folder().join("node/code");
+    assert!(!open.contains(&code), "{open:?}");
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "r"]).good();
+    assert_eq!(node.ended("r"), 0);
 }

@@ -49,7 +49,7 @@ fn a_function_is_a_deployment_and_a_service() {
     let image = packed(&root().join("examples/read-digits"), "read-digits");
     let manifest = samara(&["k8s", &image]).good();
     assert!(manifest.contains("kind: Deployment") && manifest.contains("kind: Service"), "{manifest}");
-    assert!(manifest.contains("image: \"registry.example.com/k8s/read-digits:1@sha256:"), "{manifest}");
+    assert!(manifest.contains("image: \"registry.example.com/k8s/read-digits@sha256:"), "{manifest}");
     assert!(!manifest.contains("PodDisruptionBudget"), "one pod has no budget: {manifest}");
     validate("function", &manifest);
     let more = samara(&["k8s", &image, "--replicas", "3", "--name", "seven"]).good();

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &K8sArgs, settings: &Settings, printer: &Printer) -> Res
 /// The image by its digest: what was looked at is what runs.
 fn image(reference: &Reference, packed: &Packed) -> Result<String> {
     let Some(image) = packed.image() else { bail!("`{reference}` is no image") };
-    Ok(reference.with_digest(*image.digest()).to_string())
+    Ok(reference.with_digest(image.digest()).to_string())
 }
 
 fn workload(packed: &Packed) -> Workload {

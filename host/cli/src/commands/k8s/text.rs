@@ -117,8 +117,7 @@ spec:
       containers:
         - name: {name}
           image: {image}
-{environment}\
-          ports:
+{environment}          ports:
             - name: http
               containerPort: 8080
           startupProbe:
@@ -142,8 +141,7 @@ spec:
               cpu: 100m
               memory: {memory}Mi
             limits:
-{limits}\
-          securityContext:
+{limits}          securityContext:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities:
