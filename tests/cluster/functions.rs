@@ -28,26 +28,24 @@ pub(crate) fn digits() -> &'static Path {
     Box::leak(folder.into_boxed_path())
 }
 
-/// A request with the picture of a seven, in a file of the node's.
-fn seven(node: &Node) -> String {
+/// A request with the picture of a seven: the body, in a file as curl takes it, and
+/// the header that says where its head ends.
+pub(crate) fn request_of_a_seven(node: &Node) -> (String, String) {
     let picture = std::fs::read(digits().join("seven.png")).unwrap();
-    let file = node.folder().join("seven.bin");
     let mut body = u32::try_from(picture.len()).unwrap().to_le_bytes().to_vec();
     body.extend(&picture);
     let head = format!(
         "{{\"inputs\":[{{\"name\":\"image\",\"datatype\":\"BYTES\",\"shape\":[1],\"parameters\":{{\"binary_data_size\":{}}}}}]}}",
         body.len()
     );
+    let file = node.folder().join("seven.bin");
     std::fs::write(&file, [head.as_bytes(), &body].concat()).unwrap();
-    std::fs::write(node.folder().join("length"), head.len().to_string()).unwrap();
-    format!("@{}", file.display())
+    (format!("@{}", file.display()), format!("Inference-Header-Content-Length: {}", head.len()))
 }
 
 /// Asks a container which digit the picture of a seven shows.
 pub(crate) fn answer(node: &Node, id: &str) -> String {
-    let body = seven(node);
-    let length = std::fs::read_to_string(node.folder().join("length")).unwrap();
-    let header = format!("Inference-Header-Content-Length: {length}");
+    let (body, header) = request_of_a_seven(node);
     let arguments = ["--data-binary", &body, "-H", &header, "-H", "Content-Type: application/octet-stream"];
     node.ask(id, &arguments, "/v2/models/digits/infer").unwrap()
 }

@@ -12,11 +12,13 @@
 )]
 
 mod commands;
+mod cri;
 mod functions;
 mod images;
 mod life;
 mod linux;
 mod node;
+mod pods;
 mod refusals;
 
 /// Makes a test of each version of containerd of a function that takes a node.

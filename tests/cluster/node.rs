@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::pods;
+
 /// A version of containerd that tests run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -24,6 +26,8 @@ pub(crate) struct Node {
     folder: TempDir,
     containerd: Child,
     ctr: PathBuf,
+    /// As kubelet names what is its.
+    has_pods: bool,
     /// Clients that wait for the end of containers, by these.
     waiting: Mutex<HashMap<String, Child>>,
 }
@@ -70,14 +74,26 @@ impl Node {
     /// # Panics
     /// When something does.
     pub(crate) fn with(version: Version, test: fn(&Node)) {
-        let Some(node) = Self::start(version) else { return };
+        Self::try_with(version, false, test);
+    }
+
+    /// As [`with`](Self::with), on a node to which pods may come.
+    pub(crate) fn with_pods(version: Version, test: fn(&Node)) {
+        Self::try_with(version, true, test);
+    }
+
+    fn try_with(version: Version, has_pods: bool, test: fn(&Node)) {
+        if has_pods && !pods::has_plugins() {
+            return;
+        }
+        let Some(node) = Self::start(version, has_pods) else { return };
         test(&node);
         node.remove_all();
         let left = node.left();
         assert!(left.is_empty(), "the test left behind:\n{}", left.join("\n"));
     }
 
-    fn start(version: Version) -> Option<Self> {
+    fn start(version: Version, has_pods: bool) -> Option<Self> {
         if !may_make_containers() {
             let reason = "tests of containers need root and namespaces of their own";
             assert!(!samara_test::must_have_everything(), "{reason}");
@@ -88,7 +104,7 @@ impl Node {
         // The paths of sockets are short.
         let folder = tempfile::Builder::new().prefix("samara-node-").tempdir_in("/tmp").unwrap();
         let config = folder.path().join("config.toml");
-        fs::write(&config, configuration(folder.path())).unwrap();
+        fs::write(&config, configuration(folder.path(), has_pods)).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let path = [samara_test::shim().parent().unwrap(), Path::new("/usr/sbin:/usr/bin:/sbin:/bin")]
             .map(|folder| folder.display().to_string())
@@ -103,7 +119,7 @@ impl Node {
             .stderr(log)
             .spawn()
             .unwrap();
-        let node = Self { version, folder, containerd, ctr, waiting: Mutex::default() };
+        let node = Self { version, folder, containerd, ctr, has_pods, waiting: Mutex::default() };
         node.until("containerd answers", || node.ctr(&["version"]).code == Some(0));
         Some(node)
     }
@@ -125,6 +141,9 @@ impl Node {
 
     /// A name of the node's own: what runtimes remember goes by it.
     fn namespace(&self) -> String {
+        if self.has_pods {
+            return "k8s.io".to_owned();
+        }
         self.folder().file_name().unwrap().to_string_lossy().into_owned()
     }
 
@@ -262,10 +281,10 @@ impl Node {
 
     /// All processes of the shim's program for this node.
     fn processes(&self) -> Vec<u32> {
-        let namespace = self.namespace();
+        let socket = self.socket().display().to_string();
         let is_ours = |pid: &u32| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.contains("containerd-shim-samara-v1") && line.contains(&namespace)
+            line.contains("containerd-shim-samara-v1") && line.contains(&socket)
         };
         let processes = fs::read_dir("/proc").unwrap().flatten();
         processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_ours).collect()
@@ -276,17 +295,19 @@ impl Node {
         let folder = self.folder().display().to_string();
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let mounts = mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned);
-        let remembered = fs::read_dir(self.remembered()).into_iter().flatten().flatten();
+        let remembered = self.remembered().and_then(|folder| fs::read_dir(folder).ok());
+        let remembered = remembered.into_iter().flatten().flatten();
         let remembered = remembered.map(|entry| entry.path().display().to_string());
         self.processes().iter().map(|pid| format!("process {pid}")).chain(mounts).chain(remembered).collect()
     }
 
     /// Where the runtime keeps what it knows of this node's containers.
-    fn remembered(&self) -> PathBuf {
-        Path::new("/run/containerd/samara").join(self.namespace())
+    /// Pods of all nodes share a folder.
+    fn remembered(&self) -> Option<PathBuf> {
+        (!self.has_pods).then(|| Path::new("/run/containerd/samara").join(self.namespace()))
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder().join("c.sock")
     }
 }
@@ -304,7 +325,9 @@ impl Drop for Node {
         }
         let _ = self.containerd.kill();
         let _ = self.containerd.wait();
-        let _ = fs::remove_dir_all(self.remembered());
+        if let Some(remembered) = self.remembered() {
+            let _ = fs::remove_dir_all(remembered);
+        }
         let folder = self.folder().display().to_string();
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
@@ -325,13 +348,15 @@ pub(crate) fn ran(command: &mut Command) -> Ran {
     }
 }
 
-fn configuration(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        "version = 2\nroot = \"{folder}/root\"\nstate = \"{folder}/state\"\n\
-         disabled_plugins = [\"io.containerd.internal.v1.opt\", \"io.containerd.grpc.v1.cri\"]\n\
-         [grpc]\naddress = \"{folder}/c.sock\"\n"
-    )
+fn configuration(folder: &Path, has_pods: bool) -> String {
+    let disabled = if has_pods { "" } else { ", \"io.containerd.grpc.v1.cri\"" };
+    let at = folder.display();
+    let common = format!(
+        "version = 2\nroot = \"{at}/root\"\nstate = \"{at}/state\"\n\
+         disabled_plugins = [\"io.containerd.internal.v1.opt\"{disabled}]\n\
+         [grpc]\naddress = \"{at}/c.sock\"\n"
+    );
+    if has_pods { common + &pods::configuration(folder) } else { common }
 }
 
 /// Whether this process may do what a container needs.

@@ -1,0 +1,166 @@
+//! Pods, as kubelet makes them: a sandbox with a network of its own, and
+//! containers in it, through the interface that kubelet uses.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use k8s_cri::v1::ContainerState;
+
+use crate::cri::{Kubelet, Pod, Wanted};
+use crate::functions::{digits, request_of_a_seven};
+use crate::images;
+use crate::node::{Node, Version, ran};
+
+/// Debian's place for the plugins that make networks.
+const PLUGINS: &str = "/usr/lib/cni";
+
+/// What the shim's sandbox runs.
+const PAUSE: &str = "localhost/pause:1";
+
+mod containerd_1_6 {
+    use super::{Node, Version};
+
+    #[test]
+    fn a_pod_answers_and_ends_in_order() {
+        Node::with_pods(Version::V1_6, super::a_pod_answers_and_ends_in_order);
+    }
+
+    #[test]
+    fn a_pod_says_what_failed() {
+        Node::with_pods(Version::V1_6, super::a_pod_says_what_failed);
+    }
+}
+
+mod containerd_1_7 {
+    use super::{Node, Version};
+
+    #[test]
+    fn a_pod_answers_and_ends_in_order() {
+        Node::with_pods(Version::V1_7, super::a_pod_answers_and_ends_in_order);
+    }
+
+    #[test]
+    fn a_pod_says_what_failed() {
+        Node::with_pods(Version::V1_7, super::a_pod_says_what_failed);
+    }
+
+    #[test]
+    fn a_pod_comes_from_a_registry() {
+        Node::with_pods(Version::V1_7, super::a_pod_comes_from_a_registry);
+    }
+}
+
+/// What containerd is told for pods: the runtime, networks that reach nothing but
+/// this machine, and no more rights than tests have.
+pub(crate) fn configuration(folder: &Path) -> String {
+    let networks = folder.join("networks");
+    std::fs::create_dir_all(&networks).unwrap();
+    // Each node has a subnet of its own, of those that nobody is given: 198.18.0.0/15.
+    let own = std::process::id() % 250 + 1;
+    let state = folder.join("addresses");
+    let network = format!(
+        r#"{{"cniVersion":"0.4.0","name":"samara","plugins":[{{"type":"ptp","ipMasq":false,"ipam":{{"type":"host-local","subnet":"198.18.{own}.0/24","dataDir":"{}"}}}}]}}"#,
+        state.display()
+    );
+    std::fs::write(networks.join("10-samara.conflist"), network).unwrap();
+    let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
+    format!(
+        "[{cri}.containerd]\ndefault_runtime_name = \"samara\"\n[{cri}]\nsandbox_image = \"{PAUSE}\"\nrestrict_oom_score_adj = true\ndisable_tcp_service = true\n\
+         [{cri}.cni]\nbin_dir = \"{PLUGINS}\"\nconf_dir = \"{}\"\n\
+         [{cri}.containerd.runtimes.samara]\nruntime_type = \"io.containerd.samara.v1\"\n",
+        networks.display()
+    )
+}
+
+/// Whether networks can be made. `false` says that the test is to be skipped.
+pub(crate) fn has_plugins() -> bool {
+    let is_there = Path::new(PLUGINS).join("ptp").exists();
+    if !is_there {
+        let reason =
+            format!("the plugins of CNI are not in {PLUGINS}: install `containernetworking-plugins`");
+        assert!(!samara_test::must_have_everything(), "{reason}");
+        eprintln!("skipped: {reason}");
+    }
+    is_there
+}
+
+/// A kubelet of the node's, with the image of its sandboxes there.
+fn kubelet(node: &Node) -> Kubelet {
+    let source = node.folder().join("pause.c");
+    let program = node.folder().join("pause");
+    std::fs::write(&source, "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n").unwrap();
+    let [from, to] = [&source, &program].map(|path| path.display().to_string());
+    ran(Command::new("cc").args(["-static", "-o", &to, &from])).good();
+    assert_eq!(images::linux(node, "pause", &[(&program, "/pause")]), PAUSE);
+    Kubelet::connect(node.socket(), node.folder().join("logs"))
+}
+
+/// Asks a pod from the machine's own network, which is not the pod's.
+fn ask(pod: &Pod, arguments: &[&str], path: &str) -> Option<String> {
+    let url = format!("http://{}:8080{path}", pod.address);
+    let asked = ran(Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(arguments)
+        .arg(url));
+    (asked.code == Some(0)).then_some(asked.stdout)
+}
+
+fn answers_seven(node: &Node, pod: &Pod) {
+    node.until("the pod is ready", || ask(pod, &["--fail"], "/v2/health/ready").is_some());
+    let (body, header) = request_of_a_seven(node);
+    let arguments = ["--data-binary", &body, "-H", &header, "-H", "Content-Type: application/octet-stream"];
+    let answer = ask(pod, &arguments, "/v2/models/digits/infer").unwrap();
+    assert!(answer.contains(r#""data":[7]"#), "{answer}");
+}
+
+fn a_pod_answers_and_ends_in_order(node: &Node) {
+    let kubelet = kubelet(node);
+    let image = node.pack(digits(), "digits");
+    let pod = kubelet.run_pod("digits");
+    let wanted = Wanted { image: &image, memory: 256 << 20, ..Wanted::default() };
+    let container = kubelet.run(&pod, &wanted).unwrap();
+    answers_seven(node, &pod);
+    assert!(kubelet.log().contains(r#"stdout F {"timestamp""#), "{}", kubelet.log());
+    kubelet.stop(&container, 30);
+    let status = kubelet.status(&container);
+    assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
+    kubelet.remove_pod(&pod);
+}
+
+fn a_pod_says_what_failed(node: &Node) {
+    let kubelet = kubelet(node);
+    let image = node.pack(digits(), "digits");
+    let pod = kubelet.run_pod("broken");
+    let message = node.folder().join("message");
+    std::fs::write(&message, "").unwrap();
+    // kubelet lets everybody write there.
+    std::fs::set_permissions(&message, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let mounts: [(PathBuf, &str); 1] = [(message.clone(), "/dev/termination-log")];
+    let environment = [("SAMARA_MODEL_DIGITS", "/models/none.onnx")];
+    let wanted = Wanted { image: &image, environment: &environment, mounts: &mounts, memory: 0 };
+    let container = kubelet.run(&pod, &wanted).unwrap();
+    let exited = || kubelet.status(&container).state() == ContainerState::ContainerExited;
+    node.until("the container ends", exited);
+    assert_eq!(kubelet.status(&container).exit_code, 1);
+    let said = std::fs::read_to_string(message).unwrap();
+    assert!(said.starts_with("the model `digits` is missing"), "{said}");
+    kubelet.remove_pod(&pod);
+}
+
+fn a_pod_comes_from_a_registry(node: &Node) {
+    let Some(registry) = samara_test::registry::DockerRegistry::start(&Default::default()) else { return };
+    let kubelet = kubelet(node);
+    let image = format!("{}/team/digits:1", registry.host());
+    let store = node.folder().join("store").display().to_string();
+    let samara = |arguments: &[&str]| {
+        ran(Command::new(samara_test::samara()).args(["--store", &store]).args(arguments)).good()
+    };
+    samara(&["pack", &digits().display().to_string(), "-t", &image]);
+    samara(&["push", &image]);
+    kubelet.pull(&image);
+    let pod = kubelet.run_pod("pulled");
+    let container = kubelet.run(&pod, &Wanted { image: &image, ..Wanted::default() }).unwrap();
+    answers_seven(node, &pod);
+    kubelet.stop(&container, 30);
+    kubelet.remove_pod(&pod);
+}
