@@ -21,6 +21,15 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version(i64);
 
+/// What is added to a configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Added {
+    /// No other runtime is named.
+    pub(crate) is_first: bool,
+    /// Control groups come from systemd.
+    pub(crate) systemd_cgroup: bool,
+}
+
 impl Config {
     /// # Errors
     /// When it is not TOML, with the line and the place in it.
@@ -76,6 +85,13 @@ impl Config {
         Some(runtime.get("runtime_type").and_then(Item::as_str).unwrap_or_default())
     }
 
+    /// Whether it names a runtime beside `samara`.
+    pub(crate) fn names_others(&self, version: Version) -> bool {
+        let runtimes = self.at(&["plugins", version.cri(), "containerd", "runtimes"]);
+        let mut runtimes = runtimes.and_then(Item::as_table_like).into_iter().flat_map(|all| all.iter());
+        runtimes.any(|(name, _)| name != "samara")
+    }
+
     /// Whether a runtime has its control groups from systemd, as the kubelet
     /// then does too.
     pub(crate) fn is_systemd_cgroup(&self) -> bool {
@@ -125,15 +141,21 @@ impl Version {
         self.0
     }
 
-    /// The section of the runtime `samara`.
-    pub(crate) fn section(self, systemd_cgroup: bool) -> String {
-        let runtime = format!("plugins.\"{}\".containerd.runtimes.samara", self.cri());
-        let options = if systemd_cgroup {
-            format!("\n[{runtime}.options]\nSystemdCgroup = true\n")
-        } else {
-            String::new()
-        };
-        format!("[{runtime}]\nruntime_type = \"{SHIM}\"\n{options}")
+    /// The sections that are added.
+    pub(crate) fn sections(self, added: Added) -> String {
+        let runtimes = format!("plugins.\"{}\".containerd.runtimes", self.cri());
+        let mut sections = String::new();
+        if added.is_first {
+            sections += &format!(
+                "# containerd has this one by itself only where no other is named.\n\
+                 [{runtimes}.runc]\nruntime_type = \"io.containerd.runc.v2\"\n\n"
+            );
+        }
+        sections += &format!("[{runtimes}.samara]\nruntime_type = \"{SHIM}\"\n");
+        if added.systemd_cgroup {
+            sections += &format!("\n[{runtimes}.samara.options]\nSystemdCgroup = true\n");
+        }
+        sections
     }
 
     fn cri(self) -> &'static str {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::config::{SHIM, Version};
+use crate::config::{Added, SHIM, Version};
 use crate::host::Host;
 use crate::imports::{Read, WHOLLY_OURS, fits, read_all};
 use crate::part;
@@ -53,9 +53,15 @@ pub(crate) fn install(host: &Host) -> Result<Plan> {
                 .to_owned(),
         );
     }
-    let section = version.section(with_options);
+    let target = decisive(&all, version);
+    let names_others = |read: &&Read| read.config.names_others(version);
+    let is_first = match target {
+        Some(target) if !version.merges() => !names_others(&target),
+        _ => !all.iter().filter(|read| !read.is_ours).any(|read| names_others(&read)),
+    };
+    let section = version.sections(Added { is_first, systemd_cgroup: with_options });
     let drop_in = drop_in(host, &all, version, &section)?;
-    let target = if drop_in.is_none() { decisive(&all, version) } else { None };
+    let target = target.filter(|_| drop_in.is_none()).map(|read| &read.path);
     for read in &all {
         let is = match () {
             () if drop_in.as_ref().is_some_and(|(path, _)| *path == read.path) => continue,
@@ -123,7 +129,10 @@ fn new_main(host: &Host) -> Result<String> {
         );
     }
     let folder = if host.has(Path::new("/etc/containerd")) { "" } else { WITH_FOLDER };
-    Ok(part::with(&format!("{WHOLLY_OURS}{folder}.\nversion = 2\n"), &Version::V2.section(false)))
+    Ok(part::with(
+        &format!("{WHOLLY_OURS}{folder}.\nversion = 2\n"),
+        &Version::V2.sections(Added { is_first: true, systemd_cgroup: false }),
+    ))
 }
 
 /// Whether a main file has nothing that others have written.
@@ -170,10 +179,10 @@ fn drop_in(host: &Host, all: &[Read], version: Version, section: &str) -> Result
 
 /// The file whose word on the kubelet's plugin counts: before containerd 2 the
 /// last that has any has it alone.
-fn decisive(all: &[Read], version: Version) -> Option<&PathBuf> {
+fn decisive(all: &[Read], version: Version) -> Option<&Read> {
     let others = || all.iter().filter(|read| !read.is_ours);
-    let last = others().filter(|read| !version.merges() && read.config.has_cri(version)).last();
-    last.or(others().next()).map(|read| &read.path)
+    let last = others().filter(|read| !version.merges() && read.config.has_cri(version)).next_back();
+    last.or(others().next())
 }
 
 /// # Errors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::config::Config;
+use crate::config::{Config, Version};
 use crate::host::Host;
 use crate::part;
 
@@ -44,11 +44,23 @@ pub(crate) fn read_all(host: &Host, main: &Path) -> Result<Vec<Read>> {
         Config::parse(&path, &text)?;
         let config = Config::parse(&path, &rest)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let imports: Vec<PathBuf> = config.imports().iter().map(|import| folder.join(import)).collect();
+        let imports = config.imports();
+        let main = all.first().map_or(&config, |main| &main.config);
+        if !main.version(&path).is_ok_and(Version::merges)
+            && let Some(import) =
+                imports.iter().find(|import| !import.starts_with('/') && import.contains('*'))
+        {
+            bail!(
+                "{}: imports `{import}`, which versions of containerd look for in different folders; write the \
+                 pattern with its whole path",
+                path.display()
+            );
+        }
+        let imports: Vec<PathBuf> = imports.iter().map(|import| folder.join(import)).collect();
         for import in &imports {
             pending.extend(matches(host, &path, import)?);
         }
-        let is_ours = path != main && text.starts_with(WHOLLY_OURS);
+        let is_ours = !all.is_empty() && text.starts_with(WHOLLY_OURS);
         all.push(Read { path, rest, config, imports, is_ours });
     }
     Ok(all)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::config::{Config, Version};
+use crate::config::{Added, Config, Version};
 use crate::host::Host;
 use crate::imports::WHOLLY_OURS;
 use crate::part;
@@ -70,7 +70,9 @@ impl Rancher {
                 .push(format!("{}: the runtime is there already; the file stays as it is", path.display()));
             return Ok(plan);
         }
-        let text = part::with(&rest, &version.section(generated.is_systemd_cgroup()));
+        // Their own template names `runc`.
+        let added = Added { is_first: false, systemd_cgroup: generated.is_systemd_cgroup() };
+        let text = part::with(&rest, &version.sections(added));
         plan.want(path, Is::Text(text));
         Ok(plan)
     }

@@ -13,8 +13,9 @@ use tempfile::TempDir;
 
 const SHIM: &str = "opt/samara/bin/containerd-shim-samara-v1";
 const CONFIG: &str = "etc/containerd/config.toml";
-const NODES: [&str; 11] = [
+const NODES: [&str; 12] = [
     "aks",
+    "debian",
     "defaults",
     "eks",
     "gke",
@@ -194,6 +195,7 @@ fn what_cannot_have_the_runtime_is_refused_and_left_alone() {
         ("version = 2\ndisabled_plugins = [\"cri\"]\n", "`disabled_plugins` has `cri`"),
         ("version = 3\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n", "`disabled_plugins` has"),
         ("version = 2\nimports = [\"/etc/*/x.toml\"]\n", "pattern of folders"),
+        ("version = 2\nimports = [\"conf.d/*.toml\"]\n", "with its whole path"),
         (
             &format!("version = 2\n{cri}]\nruntimes = {{ runc = {{ runtime_type = \"x\" }} }}\n"),
             "within braces",
@@ -280,15 +282,22 @@ fn containerd_takes_the_configuration() {
     // A configuration of version 3 is for containerd 2, which tests do not have.
     let programs = [samara_test::program("containerd"), samara_test::trixie_path("containerd")];
     for containerd in programs.into_iter().flatten() {
-        for name in ["aks", "defaults", "gke", "kind", "kubeadm", "nvidia"] {
+        for name in ["aks", "debian", "defaults", "gke", "kind", "kubeadm", "nvidia"] {
             let node = Node::of(name);
             let main = node.root().join(CONFIG);
+            node.good("install", &["--restart", "never"]);
             if name == "nvidia" {
                 // The test is not in the node's root.
                 let text = fs::read_to_string(&main).unwrap();
-                fs::write(&main, text.replace("/etc/containerd/conf.d", "conf.d")).unwrap();
+                fs::write(
+                    &main,
+                    text.replace(
+                        "/etc/containerd/conf.d",
+                        &node.root().join("etc/containerd/conf.d").display().to_string(),
+                    ),
+                )
+                .unwrap();
             }
-            node.good("install", &["--restart", "never"]);
             let dumped =
                 Command::new(&containerd).arg("--config").arg(&main).args(["config", "dump"]).output();
             let dumped = dumped.unwrap();
