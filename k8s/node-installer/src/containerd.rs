@@ -13,6 +13,8 @@ use crate::plan::{Is, Plan};
 const MAIN: &str = "/etc/containerd/config.toml";
 /// What recent versions read beside their defaults when there is no main file.
 const DEFAULT_IMPORTS: &str = "/etc/containerd/conf.d";
+/// Of Kubernetes that brings a containerd with files of its own.
+const ELSEWHERE: [&str; 3] = ["/etc/k0s", "/var/lib/k0s", "/var/snap/microk8s"];
 const SERVICE: &str = "containerd";
 /// What a drop-in file of ours is called: the first name that fits.
 const DROP_INS: [&str; 2] = ["99-samara.toml", "samara.toml"];
@@ -121,6 +123,12 @@ pub(crate) fn configured(host: &Host) -> Result<Option<PathBuf>> {
 
 /// A main file where there is none, which has containerd's defaults.
 fn new_main(host: &Host) -> Result<String> {
+    if let Some(other) = ELSEWHERE.iter().find(|other| host.has(Path::new(other))) {
+        bail!(
+            "{MAIN}: there is none, but {other}, whose containerd has its configuration elsewhere; add the runtime \
+             `samara` with `runtime_type = \"{SHIM}\"` there by hand"
+        );
+    }
     let others = host.names(Path::new(DEFAULT_IMPORTS))?;
     if others.iter().any(|name| fits(b"*.toml", name.as_encoded_bytes())) {
         bail!(
@@ -181,7 +189,7 @@ fn drop_in(host: &Host, all: &[Read], version: Version, section: &str) -> Result
 /// last that has any has it alone.
 fn decisive(all: &[Read], version: Version) -> Option<&Read> {
     let others = || all.iter().filter(|read| !read.is_ours);
-    let last = others().filter(|read| !version.merges() && read.config.has_cri(version)).next_back();
+    let last = others().rfind(|read| !version.merges() && read.config.has_cri(version));
     last.or(others().next())
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -28,23 +28,55 @@ impl Host {
     }
 
     /// Where a file of the node is for this process. Links are followed as the
-    /// node would, the last part's only.
+    /// node would: absolute ones lead from its own root.
     ///
     /// # Errors
     /// When links go in a circle.
     pub(crate) fn place(&self, path: &Path) -> Result<PathBuf> {
-        let mut path = path.to_owned();
-        for _ in 0..MOST_LINKS {
-            let place = self.root.join(path.strip_prefix("/").unwrap_or(&path));
-            let Ok(target) = fs::read_link(&place) else { return Ok(place) };
-            path = path.parent().unwrap_or(Path::new("/")).join(target);
+        let mut place = self.root.clone();
+        let mut left: Vec<PathBuf> = parts(path);
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            if part == Path::new("..") {
+                if place != self.root {
+                    place.pop();
+                }
+                continue;
+            }
+            let next = place.join(&part);
+            let Ok(target) = fs::read_link(&next) else {
+                place = next;
+                continue;
+            };
+            links += 1;
+            if links > MOST_LINKS {
+                bail!("{}: its links lead nowhere", path.display());
+            }
+            if target.is_absolute() {
+                place.clone_from(&self.root);
+            }
+            left.extend(parts(&target));
         }
-        bail!("{}: its links lead nowhere", path.display())
+        Ok(place)
     }
 
     /// Whether there is a file or a folder, or a link to one.
     pub(crate) fn has(&self, path: &Path) -> bool {
-        fs::symlink_metadata(self.root.join(path.strip_prefix("/").unwrap_or(path))).is_ok()
+        let folder = path.parent().and_then(|folder| self.place(folder).ok());
+        let (Some(folder), Some(name)) = (folder, path.file_name()) else { return false };
+        fs::symlink_metadata(folder.join(name)).is_ok()
+    }
+
+    /// # Errors
+    /// When there is such a file, and it is not to be changed.
+    pub(crate) fn check_writable(&self, path: &Path) -> Result<()> {
+        if self.mode(path)?.is_some_and(|mode| mode & 0o222 == 0) {
+            bail!(
+                "{}: the file is read-only; let its owner write it (`chmod u+w`) or change it by hand",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// A file's bytes; `None`: there is no such file.
@@ -100,16 +132,10 @@ impl Host {
     /// permissions unless `mode` says others.
     ///
     /// # Errors
-    /// When it cannot be written, or the one that is there is not to be.
+    /// When it cannot be written.
     pub(crate) fn write(&self, path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
         let place = self.place(path)?;
         let old = fs::metadata(&place).ok();
-        if old.as_ref().is_some_and(|old| mode.is_none() && old.mode() & 0o222 == 0) {
-            bail!(
-                "{}: the file is read-only; let its owner write it (`chmod u+w`) or change it by hand",
-                path.display()
-            );
-        }
         let wrong = || format!("cannot write {}", path.display());
         let folder = place.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).with_context(wrong)?;
@@ -155,4 +181,10 @@ impl Host {
             _ => Ok(()),
         }
     }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.rev().map(|part| Path::new(part.as_os_str()).to_owned()).collect()
 }

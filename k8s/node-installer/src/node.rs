@@ -29,6 +29,7 @@ pub(crate) fn install(arguments: &Install) -> Result<()> {
         Some(rancher) => rancher.install(&host)?,
         None => containerd::install(&host)?,
     };
+    let is_open = !plan.open(&host)?.is_empty();
     let mut report = Report::default();
     for program in &programs {
         if let Some(path) = program.install(&host)? {
@@ -38,12 +39,11 @@ pub(crate) fn install(arguments: &Install) -> Result<()> {
     for note in &plan.notes {
         say(note);
     }
-    let open = !plan.open(&host)?.is_empty();
-    if open && arguments.restart == Restart::Auto {
+    if is_open && arguments.restart == Restart::Auto {
         restart::note(&host)?;
     }
     make(&host, &plan, &mut report)?;
-    let is_due = open || restart::is_due(&host);
+    let is_due = is_open || restart::is_due(&host);
     let restarted = restarted(is_due, arguments.restart, &plan.service)?;
     if matches!(restarted, Restarted::Done) {
         restart::forget(&host)?;

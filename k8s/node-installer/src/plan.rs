@@ -40,7 +40,7 @@ impl Plan {
     /// The files that are not as they are to be.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// When one cannot be read, or is not to be changed.
     pub(crate) fn open(&self, host: &Host) -> Result<Vec<&Wanted>> {
         let mut open = Vec::new();
         for wanted in &self.files {
@@ -50,6 +50,7 @@ impl Plan {
                 Is::Nothing | Is::NothingNorFolder => now.is_none(),
             };
             if !is_so {
+                host.check_writable(&wanted.path)?;
                 open.push(wanted);
             }
         }

@@ -185,6 +185,28 @@ fn a_linked_configuration_stays_a_link() {
 }
 
 #[test]
+fn links_lead_from_the_node_s_own_root() {
+    let node = Node::of("kubeadm");
+    fs::create_dir_all(node.root().join("data")).unwrap();
+    fs::rename(node.root().join("etc/containerd"), node.root().join("data/containerd")).unwrap();
+    symlink("/data/../data/containerd", node.root().join("etc/containerd")).unwrap();
+    symlink("data", node.root().join("real")).unwrap();
+    fs::remove_dir(node.root().join("opt")).unwrap();
+    symlink("../../../real", node.root().join("opt")).unwrap();
+    let before = node.files();
+    node.good("install", &["--restart", "never"]);
+    let after = node.files();
+    assert!(after[Path::new("data/containerd/config.toml")].text().contains("runtimes.samara]"));
+    assert!(after.contains_key(Path::new("data/samara/bin/containerd-shim-samara-v1")));
+    node.good("uninstall", &["--restart", "never"]);
+    assert_eq!(node.files(), before);
+    symlink("circle", node.root().join("etc/circle")).unwrap();
+    fs::remove_file(node.root().join("etc/containerd")).unwrap();
+    symlink("circle", node.root().join("etc/containerd")).unwrap();
+    node.refused("install", &[], &["links lead nowhere"]);
+}
+
+#[test]
 fn what_cannot_have_the_runtime_is_refused_and_left_alone() {
     let cri = "[plugins.\"io.containerd.grpc.v1.cri\".containerd";
     for (config, why) in [
@@ -211,6 +233,8 @@ fn what_cannot_have_the_runtime_is_refused_and_left_alone() {
     }
     let node = Node::with(&[("etc/containerd/conf.d/a.toml", "version = 3\n")]);
     node.refused("install", &[], &["/etc/containerd/config.toml: there is none", "conf.d"]);
+    let node = Node::with(&[("etc/k0s/k0s.yaml", "")]);
+    node.refused("install", &[], &["configuration elsewhere", "/etc/k0s"]);
     let node = Node::with(&[("var/lib/rancher/k3s/agent/etc/containerd/certs.d", "")]);
     node.refused("install", &[], &["k3s has not written it yet"]);
 }
@@ -224,10 +248,11 @@ fn missing_and_wrong_files_are_refused() {
     let empty = node.file("empty", "");
     node.refused("install", &["--shim", &empty], &["is empty"]);
     fs::set_permissions(node.root().join(CONFIG), Permissions::from_mode(0o444)).unwrap();
-    let before = node.files();
-    let (_, stderr) = node.bad("install", &["--restart", "never"]);
-    assert!(stderr.contains(&format!("/{CONFIG}: the file is read-only")), "{stderr}");
-    assert_eq!(node.files()[Path::new(CONFIG)], before[Path::new(CONFIG)]);
+    node.refused(
+        "install",
+        &["--restart", "never"],
+        &[&format!("/{CONFIG}: the file is read-only"), "chmod"],
+    );
 }
 
 #[test]
