@@ -65,15 +65,17 @@ pub(crate) fn install(host: &Host) -> Result<Plan> {
     let drop_in = drop_in(host, &all, version, &section)?;
     let target = target.filter(|_| drop_in.is_none()).map(|read| &read.path);
     for read in &all {
-        let is = match () {
-            () if drop_in.as_ref().is_some_and(|(path, _)| *path == read.path) => continue,
-            () if read.is_ours => removed(read),
-            () if target == Some(&read.path) => {
-                let text = part::with(&read.rest, &section);
-                check(&read.path, &text, version)?;
-                Is::Text(text)
-            }
-            () => Is::Text(read.rest.clone()),
+        if drop_in.as_ref().is_some_and(|(path, _)| *path == read.path) {
+            continue;
+        }
+        let is = if read.is_ours {
+            removed(read)
+        } else if target == Some(&read.path) {
+            let text = part::with(&read.rest, &section);
+            check(&read.path, &text, version)?;
+            Is::Text(text)
+        } else {
+            Is::Text(read.rest.clone())
         };
         plan.want(&read.path, is);
     }
