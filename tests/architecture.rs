@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Every crate of the workspace that is shipped, and the others that it may
 /// depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("samara-nn", &[]),
     ("samara-gpu", &["samara-nn"]),
     ("samara-backends", &["samara-nn", "samara-gpu"]),
@@ -42,6 +42,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
             "samara-server",
         ],
     ),
+    ("samara-node-installer", &[]),
     ("samara-sdk", &["samara-sdk-macros"]),
     ("samara-sdk-macros", &[]),
     ("samara-test", &[]),

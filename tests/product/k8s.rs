@@ -92,8 +92,8 @@ fn what_a_cluster_cannot_have_is_refused() {
 
 #[test]
 fn the_manifests_render_and_are_valid() {
-    for folder in ["runtime", "base", "examples/digits", "examples/canary", "examples/job", "examples/kserve"]
-    {
+    let examples = ["examples/digits", "examples/canary", "examples/job", "examples/kserve"];
+    for folder in ["runtime", "base", "node-installer"].into_iter().chain(examples) {
         let Some(manifest) = rendered(folder) else { return };
         validate(&folder.replace('/', "-"), &manifest);
     }
