@@ -9,9 +9,9 @@ use k8s_cri::v1::{
     Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest,
     CreateContainerRequest, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerResources,
     LinuxContainerSecurityContext, LinuxPodSandboxConfig, Mount, PodSandboxConfig, PodSandboxMetadata,
-    PodSandboxStatusRequest, PullImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
-    SecurityProfile, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
-    security_profile::ProfileType,
+    PodSandboxStatusRequest, PullImageRequest, RemoveContainerRequest, RemovePodSandboxRequest,
+    RunPodSandboxRequest, SecurityProfile, StartContainerRequest, StopContainerRequest,
+    StopPodSandboxRequest, security_profile::ProfileType,
 };
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -128,6 +128,12 @@ impl Kubelet {
     pub(crate) fn stop(&self, container: &str, timeout: i64) {
         let request = StopContainerRequest { container_id: container.to_owned(), timeout };
         self.runtime.block_on(self.pods().stop_container(request)).unwrap();
+    }
+
+    /// Forgets a container that has ended.
+    pub(crate) fn remove(&self, container: &str) {
+        let request = RemoveContainerRequest { container_id: container.to_owned() };
+        self.runtime.block_on(self.pods().remove_container(request)).unwrap();
     }
 
     pub(crate) fn remove_pod(&self, pod: &Pod) {

@@ -184,6 +184,11 @@ impl Node {
         self.folder().join(format!("{id}.log"))
     }
 
+    /// The folder that containerd has of a container, from its making to its end.
+    pub(crate) fn bundle(&self, id: &str) -> PathBuf {
+        self.folder().join("state/io.containerd.runtime.v2.task").join(self.namespace()).join(id)
+    }
+
     /// Components whose code the node's shims keep.
     pub(crate) fn compiled(&self) -> usize {
         let folders = fs::read_dir(self.folder().join("node/code")).into_iter().flatten().flatten();

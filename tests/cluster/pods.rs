@@ -131,20 +131,43 @@ fn a_pod_says_what_failed(node: &Node) {
     let kubelet = kubelet(node);
     let image = node.pack(digits(), "digits");
     let pod = kubelet.run_pod("broken");
+    let failed = |environment, memory| last_words(node, &kubelet, &pod, &image, environment, memory);
+
+    let said = failed(&[("SAMARA_MODEL_DIGITS", "/models/none.onnx")], 0);
+    assert!(said.starts_with("the model `digits` is missing"), "{said}");
+
+    // Of a gibibyte, none of which is on the disk.
+    let models = node.folder().join("models");
+    std::fs::create_dir_all(&models).unwrap();
+    std::fs::File::create(models.join("huge.onnx")).unwrap().set_len(1 << 30).unwrap();
+    let said = failed(&[("SAMARA_MODEL_DIGITS", "/models/huge.onnx")], 256 << 20);
+    assert!(said.starts_with("out of memory: the models of `digits` are 1024 MiB"), "{said}");
+    assert!(said.contains("the container may use 256 MiB"), "{said}");
+    kubelet.remove_pod(&pod);
+}
+
+/// Runs a container that ends with 1, and gives its termination message.
+fn last_words(
+    node: &Node,
+    kubelet: &Kubelet,
+    pod: &Pod,
+    image: &str,
+    environment: &[(&str, &str)],
+    memory: i64,
+) -> String {
     let message = node.folder().join("message");
     std::fs::write(&message, "").unwrap();
     // kubelet lets everybody write there.
     std::fs::set_permissions(&message, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    let mounts: [(PathBuf, &str); 1] = [(message.clone(), "/dev/termination-log")];
-    let environment = [("SAMARA_MODEL_DIGITS", "/models/none.onnx")];
-    let wanted = Wanted { image: &image, environment: &environment, mounts: &mounts, memory: 0 };
-    let container = kubelet.run(&pod, &wanted).unwrap();
+    let models = node.folder().join("models");
+    std::fs::create_dir_all(&models).unwrap();
+    let mounts: [(PathBuf, &str); 2] = [(message.clone(), "/dev/termination-log"), (models, "/models")];
+    let container = kubelet.run(pod, &Wanted { image, environment, mounts: &mounts, memory }).unwrap();
     let exited = || kubelet.status(&container).state() == ContainerState::ContainerExited;
     node.until("the container ends", exited);
-    assert_eq!(kubelet.status(&container).exit_code, 1);
-    let said = std::fs::read_to_string(message).unwrap();
-    assert!(said.starts_with("the model `digits` is missing"), "{said}");
-    kubelet.remove_pod(&pod);
+    assert_eq!(kubelet.status(&container).exit_code, 1, "{}", kubelet.log());
+    kubelet.remove(&container);
+    std::fs::read_to_string(message).unwrap()
 }
 
 fn a_pod_comes_from_a_registry(node: &Node) {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod documents;
+mod edge;
 mod examples;
 mod guide;
 mod image_crash;

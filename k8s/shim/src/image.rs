@@ -58,7 +58,7 @@ impl Image {
             false => None,
         };
         let components = match (&manifest, layers.is_empty()) {
-            (Some(manifest), true) => of_files(&root, &manifest.components())?,
+            (Some(manifest), true) => of_files(&root, manifest.components())?,
             (None, true) => vec![of_entrypoint(&root, entrypoint)?],
             (_, false) => layers.into_iter().map(of_layer).collect(),
         };
@@ -154,9 +154,8 @@ impl Image {
         if let Some(component) = self.components.iter().find(titled) {
             return Ok(component);
         }
+        let wanted = each_once(manifest.components());
         // Layers without titles are in the order of the manifest.
-        let mut wanted: Vec<&Path> = manifest.components();
-        wanted.dedup();
         let untitled = self.components.iter().all(|component| component.path.is_none());
         let place = wanted.iter().position(|wanted| *wanted == path);
         place
@@ -213,17 +212,14 @@ fn of_layer(layer: WasmLayer) -> Component {
     Component { path, code: Code::Wasm(layer.layer.into()) }
 }
 
-fn of_files(root: &Path, paths: &[&Path]) -> Result<Vec<Component>> {
-    let mut components: Vec<Component> = Vec::new();
-    for path in paths {
-        if components.iter().any(|component| component.path.as_deref() == Some(path)) {
-            continue;
-        }
+fn of_files(root: &Path, paths: Vec<&Path>) -> Result<Vec<Component>> {
+    let mut components = Vec::new();
+    for path in each_once(paths) {
         let file = root.join(path);
         let bytes = std::fs::read(&file).with_context(|| {
             format!("cannot read the component `{}`\nhint: containerd 1.6 hands no layers over: pack the image with `samara pack --form tar`", file.display())
         })?;
-        components.push(Component { path: Some((*path).to_owned()), code: Code::Wasm(bytes.into()) });
+        components.push(Component { path: Some(path.to_owned()), code: Code::Wasm(bytes.into()) });
     }
     Ok(components)
 }
@@ -245,6 +241,16 @@ fn of_entrypoint(root: &Path, entrypoint: Option<&str>) -> Result<Component> {
         bail!("`{entrypoint}` is neither a Linux program that may be executed nor WebAssembly\n{hint}");
     }
     Ok(Component { path: Some(entrypoint.into()), code: Code::Wasm(bytes.into()) })
+}
+
+fn each_once(paths: Vec<&Path>) -> Vec<&Path> {
+    let mut once = Vec::new();
+    for path in paths {
+        if !once.contains(&path) {
+            once.push(path);
+        }
+    }
+    once
 }
 
 fn same(title: &Path, path: &Path) -> bool {

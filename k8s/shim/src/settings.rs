@@ -82,8 +82,7 @@ impl Settings {
         let mut settings = Self::default();
         for (name, value) in environment {
             let Some(name) = name.strip_prefix(PREFIX) else { continue };
-            // Kubernetes sets such for each service whose name begins with `samara`.
-            if is_of_a_service(name) {
+            if is_of_a_service(name, value) {
                 continue;
             }
             settings.set(name, value).map_err(|form| WrongSetting {
@@ -141,11 +140,12 @@ pub(crate) fn variable(model: &str) -> String {
         .collect()
 }
 
-fn is_of_a_service(name: &str) -> bool {
+/// Whether Kubernetes set it, for a service whose name begins with `samara`. Those
+/// hold addresses and numbers of ports, never the path of a model's file.
+fn is_of_a_service(name: &str, value: &str) -> bool {
     let ends = ["SERVICE_HOST", "SERVICE_PORT", "PORT", "_TCP", "_UDP", "_PROTO", "_ADDR"];
-    ends.iter().any(|end| name.ends_with(end))
-        || name.contains("SERVICE_PORT_")
-        || (name.contains("PORT_") && name.ends_with("_PORT"))
+    let is_named_so = ends.iter().any(|end| name.ends_with(end)) || name.contains("SERVICE_PORT_");
+    is_named_so && !value.starts_with('/')
 }
 
 fn unknown() -> String {
@@ -250,5 +250,7 @@ mod tests {
             ("SAMARA_DIGITS_PORT_80_TCP_PORT", "80"),
         ];
         assert!(read(&of_services).is_ok());
+        let settings = read(&[("SAMARA_MODEL_TRANSPORT", "/models/t.onnx")]).unwrap();
+        assert!(settings.model("transport").is_some());
     }
 }
