@@ -41,10 +41,7 @@ impl Url {
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-        // What stands before an `@` would be sent as credentials.
-        let has_host = !authority.is_empty() && !authority.starts_with(':');
-        if !has_host || !authority.bytes().all(is_plain) {
+        if !is_authority(authority) {
             return Err(refuse());
         }
         let root = Self::root(https, authority);
@@ -134,6 +131,24 @@ pub(super) fn encode(text: &str) -> String {
     encoded
 }
 
+/// Whether it is a host, by name or address, and a port at most. What stands
+/// before an `@` would be sent as credentials.
+fn is_authority(text: &str) -> bool {
+    let (host, rest) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((address, rest)) => {
+            let is_address = address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+            (if is_address { address } else { "" }, rest)
+        }
+        None => {
+            let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            (if is_name { host } else { "" }, rest)
+        }
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    !host.is_empty() && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
 /// An address as it may be shown: without query and user.
 fn shown(text: &str) -> String {
     let text = text.split('?').next().unwrap_or_default();
@@ -156,6 +171,7 @@ mod tests {
             ("//other/b", "https://other/b"),
             ("next", "https://r.io/v2/a/blobs/uploads/next"),
             ("https://other", "https://other/"),
+            ("http://[::1]:5000/b", "http://[::1]:5000/b"),
         ] {
             assert_eq!(base.join(location).unwrap().to_request(), expected, "{location}");
         }
@@ -173,6 +189,10 @@ mod tests {
             "ftp://r.io/",
             "https:///x",
             "//:443",
+            // The port that is left out where it is the usual one, twice.
+            "//.:.::443:443",
+            "https://r.io:443:443/",
+            "https://[::1/",
             "https://:8443/x",
             "/a b",
             "/a\r\nX: y",
