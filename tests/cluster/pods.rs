@@ -55,11 +55,12 @@ mod containerd_1_7 {
 pub(crate) fn configuration(folder: &Path) -> String {
     let networks = folder.join("networks");
     std::fs::create_dir_all(&networks).unwrap();
-    // Each node has a subnet of its own, of those that nobody is given: 198.18.0.0/15.
-    let own = std::process::id() % 250 + 1;
+    // Each node has 16 addresses of its own, of those that nobody is given: 198.18.0.0/15.
+    let [_, second, third, fourth] = (std::process::id() % 8192 * 16).to_be_bytes();
+    let own = format!("198.{}.{third}.{fourth}", 18 + second);
     let state = folder.join("addresses");
     let network = format!(
-        r#"{{"cniVersion":"0.4.0","name":"samara","plugins":[{{"type":"ptp","ipMasq":false,"ipam":{{"type":"host-local","subnet":"198.18.{own}.0/24","dataDir":"{}"}}}}]}}"#,
+        r#"{{"cniVersion":"0.4.0","name":"samara","plugins":[{{"type":"ptp","ipMasq":false,"ipam":{{"type":"host-local","subnet":"{own}/28","dataDir":"{}"}}}}]}}"#,
         state.display()
     );
     std::fs::write(networks.join("10-samara.conflist"), network).unwrap();
