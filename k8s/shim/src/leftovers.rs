@@ -3,8 +3,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use libcontainer::container::Container;
+
+/// Processes that were killed take a moment to go, and so long their control group
+/// cannot be removed.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the shim's library keeps what it knows of containers.
 const STATES: &str = "/run/containerd";
@@ -13,10 +19,18 @@ const STATES: &str = "/run/containerd";
 /// names.
 pub(crate) fn remove(runtime: &str, asked: &[String]) {
     let Some(state) = state_of(runtime, asked) else { return };
-    if !state.exists() {
-        return;
+    let mut outcome = Ok(());
+    for _ in 0..TRIES {
+        if !state.exists() {
+            return;
+        }
+        outcome = remove_state(&state);
+        if outcome.is_ok() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
     }
-    if let Err(error) = remove_state(&state) {
+    if let Err(error) = outcome {
         let _ = writeln!(std::io::stderr(), "warning: `{}` is left: {error}", state.display());
     }
 }
