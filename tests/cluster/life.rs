@@ -62,7 +62,8 @@ fn a_killed_shim_leaves_a_node_that_works(node: &Node) {
     node.until("the container is gone", || {
         node.ctr(&["task", "delete", "--force", "one"]);
         node.ctr(&["container", "delete", "one"]);
-        node.ctr(&["container", "ls", "--quiet"]).good().is_empty() && !node.bundle("one").exists()
+        let is_listed = !node.ctr(&["container", "ls", "--quiet"]).good().is_empty();
+        !is_listed && !node.bundle("one").exists() && !node.remembers("one")
     });
     // Of the same name: nothing of the first one is in its way.
     node.launch(&[], &image, "one", &[]);

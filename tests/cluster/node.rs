@@ -189,6 +189,11 @@ impl Node {
         self.folder().join("state/io.containerd.runtime.v2.task").join(self.namespace()).join(id)
     }
 
+    /// Whether the runtime still knows of a container.
+    pub(crate) fn remembers(&self, id: &str) -> bool {
+        self.remembered().is_some_and(|folder| folder.join(id).exists())
+    }
+
     /// Components whose code the node's shims keep.
     pub(crate) fn compiled(&self) -> usize {
         let folders = fs::read_dir(self.folder().join("node/code")).into_iter().flatten().flatten();
