@@ -78,14 +78,24 @@ impl Asked {
         image.compile(&host)?;
         compile::close_folder();
         let runtime = runtime()?;
+        // What a component is shows once it is loaded. It is loaded with what a function
+        // is granted: one that describes itself runs meanwhile. It stays, so that its
+        // models are there when it is loaded again.
+        let mut probe = None;
         if image.may_be_command() {
-            let source = image.source(&settings, command::grants(&self.environment, &settings))?;
-            let function = runtime.block_on(Function::load(&host, source))?;
+            let requested = image.manifest().map(|manifest| &manifest.capabilities);
+            let grants = serve::grants(requested, &self.environment, &settings);
+            let function = runtime.block_on(Function::load(&host, image.source(&settings, grants)?))?;
             if let Kind::Command(_) = function.kind() {
-                return command::run(&runtime, &function, &self.arguments);
+                let source = image.source(&settings, command::grants(&self.environment, &settings))?;
+                let command = runtime.block_on(Function::load(&host, source))?;
+                return command::run(&runtime, &command, &self.arguments);
             }
+            probe = Some(function);
         }
-        serve::serve(&runtime, host, image, &settings, memory, &self.environment)
+        let code = serve::serve(&runtime, host, image, &settings, memory, &self.environment);
+        drop(probe);
+        code
     }
 }
 

@@ -99,7 +99,11 @@ fn config(settings: &Settings, name: &str) -> Config {
 
 /// What the manifest asks for, as far as the container has it: who wrote the pod
 /// put it there. Hosts are allowed by name only.
-fn grants(requested: Option<&Capabilities>, environment: &[(String, String)], settings: &Settings) -> Grants {
+pub(crate) fn grants(
+    requested: Option<&Capabilities>,
+    environment: &[(String, String)],
+    settings: &Settings,
+) -> Grants {
     let mut grants = Grants { http_hosts: settings.allow_http.clone(), ..Grants::default() };
     let Some(requested) = requested else { return grants };
     let wanted = environment.iter().filter(|(name, _)| requested.environment.contains(name));
