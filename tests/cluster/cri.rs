@@ -113,8 +113,9 @@ impl Kubelet {
             let created = client.create_container(request).await.map_err(|status| status.to_string())?;
             let container_id = created.into_inner().container_id;
             let start = StartContainerRequest { container_id: container_id.clone() };
-            client.start_container(start).await.map_err(|status| status.to_string())?;
-            Ok(container_id)
+            let Err(status) = client.start_container(start).await else { return Ok(container_id) };
+            client.remove_container(RemoveContainerRequest { container_id }).await.unwrap();
+            Err(status.to_string())
         })
     }
 

@@ -19,6 +19,7 @@ mod life;
 mod linux;
 mod node;
 mod pods;
+mod policy;
 mod refusals;
 
 /// Makes a test of each version of containerd of a function that takes a node.

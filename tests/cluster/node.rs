@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::pods;
 
+/// In a node's folder.
+const POLICY: &str = "policy.toml";
+
 /// A version of containerd that tests run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -26,10 +29,18 @@ pub(crate) struct Node {
     folder: TempDir,
     containerd: Child,
     ctr: PathBuf,
-    /// As kubelet names what is its.
-    has_pods: bool,
+    options: Options,
     /// Clients that wait for the end of containers, by these.
     waiting: Mutex<HashMap<String, Child>>,
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Options {
+    /// Names are those of kubelet, and there are networks.
+    has_pods: bool,
+    /// The shim obeys the policy in [`Node::policy`].
+    has_policy: bool,
 }
 
 /// What a program gave.
@@ -74,26 +85,32 @@ impl Node {
     /// # Panics
     /// When something does.
     pub(crate) fn with(version: Version, test: fn(&Node)) {
-        Self::try_with(version, false, test);
+        Self::try_with(version, Options::default(), test);
     }
 
     /// As [`with`](Self::with), on a node to which pods may come.
     pub(crate) fn with_pods(version: Version, test: fn(&Node)) {
-        Self::try_with(version, true, test);
+        Self::try_with(version, Options { has_pods: true, has_policy: false }, test);
     }
 
-    fn try_with(version: Version, has_pods: bool, test: fn(&Node)) {
-        if has_pods && !pods::has_plugins() {
+    /// As [`with_pods`](Self::with_pods), on a node that has a policy once the test
+    /// has written one.
+    pub(crate) fn with_policy(version: Version, test: fn(&Node)) {
+        Self::try_with(version, Options { has_pods: true, has_policy: true }, test);
+    }
+
+    fn try_with(version: Version, options: Options, test: fn(&Node)) {
+        if options.has_pods && !pods::has_plugins() {
             return;
         }
-        let Some(node) = Self::start(version, has_pods) else { return };
+        let Some(node) = Self::start(version, options) else { return };
         test(&node);
         node.remove_all();
         let left = node.left();
         assert!(left.is_empty(), "the test left behind:\n{}", left.join("\n"));
     }
 
-    fn start(version: Version, has_pods: bool) -> Option<Self> {
+    fn start(version: Version, options: Options) -> Option<Self> {
         if !may_make_containers() {
             let reason = "tests of containers need root and namespaces of their own";
             assert!(!samara_test::must_have_everything(), "{reason}");
@@ -104,28 +121,31 @@ impl Node {
         // The paths of sockets are short.
         let folder = tempfile::Builder::new().prefix("samara-node-").tempdir_in("/tmp").unwrap();
         let config = folder.path().join("config.toml");
-        fs::write(&config, configuration(folder.path(), has_pods)).unwrap();
+        fs::write(&config, configuration(folder.path(), options.has_pods)).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let path = [samara_test::shim().parent().unwrap(), Path::new("/usr/sbin:/usr/bin:/sbin:/bin")]
             .map(|folder| folder.display().to_string())
             .join(":");
-        let containerd = Command::new(containerd)
-            .arg("--config")
-            .arg(config)
-            .env("PATH", path)
-            .env("SAMARA_NODE_FOLDER", folder.path().join("node"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let node = Self { version, folder, containerd, ctr, has_pods, waiting: Mutex::default() };
+        let mut command = Command::new(containerd);
+        command.arg("--config").arg(config).env("PATH", path);
+        command.env("SAMARA_NODE_FOLDER", folder.path().join("node"));
+        if options.has_policy {
+            command.env("SAMARA_POLICY", folder.path().join(POLICY));
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let containerd = command.spawn().unwrap();
+        let node = Self { version, folder, containerd, ctr, options, waiting: Mutex::default() };
         node.until("containerd answers", || node.ctr(&["version"]).code == Some(0));
         Some(node)
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The file of the node's policy.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.folder().join(POLICY)
     }
 
     /// Runs containerd's own client.
@@ -141,7 +161,7 @@ impl Node {
 
     /// A name of the node's own: what runtimes remember goes by it.
     fn namespace(&self) -> String {
-        if self.has_pods {
+        if self.options.has_pods {
             return "k8s.io".to_owned();
         }
         self.folder().file_name().unwrap().to_string_lossy().into_owned()
@@ -314,7 +334,7 @@ impl Node {
     /// Where the runtime keeps what it knows of this node's containers.
     /// Pods of all nodes share a folder.
     fn remembered(&self) -> Option<PathBuf> {
-        (!self.has_pods).then(|| Path::new("/run/containerd/samara").join(self.namespace()))
+        (!self.options.has_pods).then(|| Path::new("/run/containerd/samara").join(self.namespace()))
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -86,7 +86,7 @@ pub(crate) fn has_plugins() -> bool {
 }
 
 /// A kubelet of the node's, with the image of its sandboxes there.
-fn kubelet(node: &Node) -> Kubelet {
+pub(crate) fn kubelet(node: &Node) -> Kubelet {
     let source = node.folder().join("pause.c");
     let program = node.folder().join("pause");
     std::fs::write(&source, "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n").unwrap();
@@ -106,7 +106,7 @@ fn ask(pod: &Pod, arguments: &[&str], path: &str) -> Option<String> {
     (asked.code == Some(0)).then_some(asked.stdout)
 }
 
-fn answers_seven(node: &Node, pod: &Pod) {
+pub(crate) fn answers_seven(node: &Node, pod: &Pod) {
     node.until("the pod is ready", || ask(pod, &["--fail"], "/v2/health/ready").is_some());
     let (body, header) = request_of_a_seven(node);
     let arguments = ["--data-binary", &body, "-H", &header, "-H", "Content-Type: application/octet-stream"];

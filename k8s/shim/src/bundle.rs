@@ -16,6 +16,16 @@ pub(crate) fn prepare(bundle: &Path) {
     }
 }
 
+/// The specification of the container that the folder is for.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn specification(bundle: &Path) -> Result<Value> {
+    let file = bundle.join(SPECIFICATION);
+    let text = std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("`{}` is damaged", file.display()))
+}
+
 /// The Container Device Interface adds hooks of some kinds only, and the library
 /// takes those of the kind `prestart` for granted wherever there are hooks: a list
 /// without any is added.

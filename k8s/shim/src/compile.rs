@@ -12,11 +12,7 @@ use anyhow::{Context, Result};
 use containerd_shim_wasm::sandbox::context::WasmLayer;
 use containerd_shim_wasm::shim::Compiler;
 
-/// What the node keeps for its shims, where [`NODE_VARIABLE`] does not say
-/// otherwise.
-const NODE_FOLDER: &str = "/var/lib/samara";
-/// Set where containerd is started.
-const NODE_VARIABLE: &str = "SAMARA_NODE_FOLDER";
+use crate::node;
 
 /// The folder of compiled code, open since before this program was a container:
 /// the container's own root does not have it.
@@ -26,7 +22,7 @@ static FOLDER: Mutex<Option<File>> = Mutex::new(None);
 /// Without one, they compile for themselves.
 pub(crate) fn open_folder() {
     let open = || -> Result<File> {
-        let folder = folder();
+        let folder = node::code();
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder)?;
         // Nothing can be read or written by it; it is a place to start from.
         Ok(OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&folder)?)
@@ -55,7 +51,7 @@ pub(crate) struct LayerCompiler {
 
 impl LayerCompiler {
     pub(crate) fn new() -> Result<Self> {
-        let folder = folder();
+        let folder = node::code();
         let compiler = Arc::new(samara_engine::Compiler::new(&folder)?);
         Ok(Self { compiler, lock: folder.join(".lock") })
     }
@@ -88,8 +84,4 @@ fn compile_all(compiler: &samara_engine::Compiler, lock: &Path, layers: &[(Strin
         let _ = compiler.compile(digest, bytes);
     }
     Ok(())
-}
-
-fn folder() -> PathBuf {
-    std::env::var_os(NODE_VARIABLE).map_or_else(|| NODE_FOLDER.into(), PathBuf::from).join("code")
 }

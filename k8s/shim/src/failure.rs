@@ -31,6 +31,12 @@ pub(crate) fn end(error: &Error) -> i32 {
     if error.is::<WrongSetting>() { WRONG_SETTING } else { FAILED }
 }
 
+/// Tells containerd why a container is not made, and gives the exit code.
+pub(crate) fn refuse(error: &Error) -> i32 {
+    let _ = writeln!(std::io::stderr(), "error: {}", message(error));
+    FAILED
+}
+
 /// The error with its causes, each said once, and what to do about it.
 fn message(error: &Error) -> String {
     let mut message = String::new();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use libcontainer::container::Container;
 
+use crate::asked::Asked;
+
 /// Processes that were killed take a moment to go, and so long their control group
 /// cannot be removed.
 const TRIES: u32 = 40;
@@ -15,9 +17,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Where the shim's library keeps what it knows of containers.
 const STATES: &str = "/run/containerd";
 
-/// Ends and removes the container that `asked`, the arguments of the program,
-/// names.
-pub(crate) fn remove(runtime: &str, asked: &[String]) {
+/// Ends and removes the container that `asked` names.
+pub(crate) fn remove(runtime: &str, asked: &Asked) {
     let Some(state) = state_of(runtime, asked) else { return };
     let mut outcome = Ok(());
     for _ in 0..TRIES {
@@ -41,33 +42,25 @@ fn remove_state(state: &Path) -> anyhow::Result<()> {
 }
 
 /// The folder of what is known of a container.
-fn state_of(runtime: &str, asked: &[String]) -> Option<PathBuf> {
-    let (namespace, id) = (value(asked, "namespace")?, value(asked, "id")?);
-    // Both are names in containerd, never paths.
-    let is_name = |name: &str| !name.is_empty() && !name.contains('/') && name != "..";
-    (is_name(namespace) && is_name(id)).then(|| Path::new(STATES).join(runtime).join(namespace).join(id))
-}
-
-/// What follows a flag, as containerd writes it: `-id ID`.
-fn value<'a>(asked: &'a [String], flag: &str) -> Option<&'a str> {
-    let is_flag = |word: &String| word.trim_start_matches('-') == flag && word.starts_with('-');
-    let place = asked.iter().position(is_flag)?;
-    asked.get(place + 1).map(String::as_str)
+fn state_of(runtime: &str, asked: &Asked) -> Option<PathBuf> {
+    Some(Path::new(STATES).join(runtime).join(asked.namespace()?).join(asked.id()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asked::asked;
 
     #[test]
     fn only_names_lead_to_a_folder() {
         let state = |id: &str| {
-            let asked = ["-namespace", "k8s.io", "-address", "/run/c.sock", "-id", id, "delete"];
-            state_of("samara", &asked.map(str::to_owned))
+            state_of(
+                "samara",
+                &asked(&["-namespace", "k8s.io", "-address", "/run/c.sock", "-id", id, "delete"]),
+            )
         };
         assert_eq!(state("abc"), Some("/run/containerd/samara/k8s.io/abc".into()));
         assert_eq!(state("../abc"), None);
-        assert_eq!(state(".."), None);
-        assert_eq!(state_of("samara", &["delete".to_owned()]), None);
+        assert_eq!(state_of("samara", &asked(&["delete"])), None);
     }
 }

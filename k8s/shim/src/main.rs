@@ -6,6 +6,8 @@
 //! same program. Containers whose entrypoint is a Linux program run as such.
 
 #[cfg(target_os = "linux")]
+mod asked;
+#[cfg(target_os = "linux")]
 mod bundle;
 #[cfg(target_os = "linux")]
 mod command;
@@ -25,6 +27,10 @@ mod leftovers;
 mod limits;
 #[cfg(target_os = "linux")]
 mod logs;
+#[cfg(target_os = "linux")]
+mod node;
+#[cfg(target_os = "linux")]
+mod policy;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]

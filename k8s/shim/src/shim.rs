@@ -4,9 +4,10 @@ use std::path::Path;
 
 use containerd_shim_wasm::shim::{Cli, Compiler, Shim, Version};
 
+use crate::asked::Asked;
 use crate::compile::LayerCompiler;
 use crate::container::Container;
-use crate::{bundle, compile, leftovers};
+use crate::{bundle, compile, failure, leftovers, policy};
 
 /// The only kind of layer that containerd hands over whole: components. Models
 /// lie in the container's root, where they are mapped.
@@ -16,15 +17,24 @@ struct Samara;
 
 /// Does what containerd asks on the command line, and serves it as a shim.
 pub(crate) fn run() {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
-    match asked.last().map(String::as_str) {
+    let asked = Asked::of_this_program();
+    match asked.action() {
         // containerd asks for it in the folder of the container that is to be.
-        Some("start") => bundle::prepare(Path::new(".")),
+        Some("start") => start(&asked),
         // Asked when a shim is gone, and could not clean up itself.
         Some("delete") => leftovers::remove(Samara::name(), &asked),
         _ => compile::open_folder(),
     }
     Samara::run(None);
+}
+
+fn start(asked: &Asked) {
+    let bundle = Path::new(".");
+    if let Err(error) = policy::check(bundle, asked) {
+        // What is printed becomes containerd's message, and the pod's event.
+        std::process::exit(failure::refuse(&error));
+    }
+    bundle::prepare(bundle);
 }
 
 impl Shim for Samara {
