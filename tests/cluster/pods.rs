@@ -121,6 +121,11 @@ fn a_pod_answers_and_ends_in_order(node: &Node) {
     let wanted = Wanted { image: &image, memory: 256 << 20, ..Wanted::default() };
     let container = kubelet.run(&pod, &wanted).unwrap();
     answers_seven(node, &pod);
+    let metrics = ask(&pod, &[], "/metrics").unwrap();
+    let used = metrics.lines().find_map(|line| line.strip_prefix("samara_memory_used_bytes "));
+    let used: f64 = used.unwrap().parse().unwrap();
+    assert!(metrics.contains("\nsamara_memory_limit_bytes 268435456\n"), "{metrics}");
+    assert!((1e6..256e6).contains(&used), "{used}");
     assert!(kubelet.log().contains(r#"stdout F {"timestamp""#), "{}", kubelet.log());
     kubelet.stop(&container, 30);
     let status = kubelet.status(&container);

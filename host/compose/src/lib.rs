@@ -7,9 +7,11 @@
 mod error;
 mod function;
 mod machine;
+mod memory;
 mod model;
 
 pub use error::{Error, ErrorKind, Result};
 pub use function::{MakeComponent, component, limits, model_stage, reuse, stages};
 pub use machine::{onnxruntime_libraries, threads, threads_for};
+pub use memory::MemoryGroup;
 pub use model::{ModelFile, Place, format_of, request, requests};

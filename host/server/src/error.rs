@@ -43,6 +43,8 @@ pub enum Error {
     Busy { what: String, running: usize, waiting: usize },
     #[error("the bodies of all requests together are larger than {limit} bytes now; try again later")]
     Crowded { limit: u64 },
+    #[error("out of memory: {} MiB of the {} MiB that this server may use are in use; try again later\nhint: raise its memory limit, or let fewer requests run at a time", used >> 20, limit >> 20)]
+    OutOfMemory { used: u64, limit: u64 },
     #[error("the server is shutting down")]
     Draining,
     #[error("the request was not answered within {given:?}")]
@@ -167,7 +169,7 @@ impl Error {
             Error::MediaType { .. } => ErrorKind::MediaType,
             Error::Unauthorized => ErrorKind::Unauthorized,
             Error::Forbidden { .. } => ErrorKind::Denied,
-            Error::Busy { .. } | Error::Crowded { .. } => ErrorKind::Overloaded,
+            Error::Busy { .. } | Error::Crowded { .. } | Error::OutOfMemory { .. } => ErrorKind::Overloaded,
             Error::Draining => ErrorKind::Draining,
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::SlowClient { .. } => ErrorKind::SlowClient,

@@ -74,7 +74,7 @@ async fn ask(
     watch: &mut Watch,
 ) -> Result<(Head, ResponseBody, Permit)> {
     let deadline = server.deadline(context, None);
-    let turn = served.gate.enter(context.received, deadline).await?;
+    let turn = server.turn(served, context, deadline).await?;
     let response = served.function.handle(request, watch.admitted(deadline)).await?;
     let (head, body) = response.into_parts();
     Ok((head, body, turn))

@@ -11,7 +11,7 @@ use samara_protocol::Inference;
 use crate::app::Server;
 use crate::context::RequestContext;
 use crate::error::Result;
-use crate::functions::Served;
+use crate::functions::{Permit, Served};
 use crate::watch::Watch;
 
 /// What a function answered.
@@ -52,7 +52,7 @@ impl Server {
         let Inference { inputs, outputs, timeout } = inference;
         served.signature()?;
         let deadline = self.deadline(context, timeout);
-        let _turn = served.gate.enter(context.received, deadline).await?;
+        let _turn = self.turn(served, context, deadline).await?;
         watch.set_rows(served.rows(&inputs));
         let options = watch.admitted(deadline);
         let outcome = served.function.infer(inputs, options).await?;
@@ -67,9 +67,29 @@ impl Server {
     /// is spent on reading it.
     ///
     /// # Errors
-    /// [`Error::Busy`].
+    /// [`Error::Busy`], [`Error::OutOfMemory`].
     pub(crate) fn check_room(&self, served: &Arc<Served>, context: &RequestContext) -> Result<()> {
-        served.gate.check().inspect_err(|error| Watch::begin(self, served, context).end(Err(error)))
+        let checked = served.gate.check().and_then(|()| self.check_memory(self.functions.running()));
+        checked.inspect_err(|error| Watch::begin(self, served, context).end(Err(error)))
+    }
+
+    /// Waits until the request may run, no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Timeout`], [`Error::OutOfMemory`].
+    pub(crate) async fn turn(
+        &self,
+        served: &Served,
+        context: &RequestContext,
+        deadline: Option<Instant>,
+    ) -> Result<Permit> {
+        let permit = served.gate.enter(context.received, deadline).await?;
+        self.check_memory(self.functions.running().saturating_sub(1))?;
+        Ok(permit)
+    }
+
+    fn check_memory(&self, others: usize) -> Result<()> {
+        self.memory.as_ref().map_or(Ok(()), |watch| watch.check(others))
     }
 
     /// When the client stops waiting, if it said so.

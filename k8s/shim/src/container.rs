@@ -74,7 +74,7 @@ impl Asked {
         let mut image = Image::open(Path::new("/"), entrypoint, self.layers)?;
         let memory = Memory::of_this_container();
         memory.check(&image, &settings)?;
-        let host = host::start(&settings, memory)?;
+        let host = host::start(&settings)?;
         image.compile(&host)?;
         compile::close_folder();
         let runtime = runtime()?;

@@ -31,6 +31,17 @@ pub(crate) fn end(error: &Error) -> i32 {
     if error.is::<WrongSetting>() { WRONG_SETTING } else { FAILED }
 }
 
+/// Leaves a message for the case that the container is killed.
+pub(crate) fn expect(message: &str) {
+    tell(Path::new(TERMINATION_LOG), message);
+}
+
+/// Takes back what was expected: the container ends as it should.
+pub(crate) fn end_well() -> i32 {
+    tell(Path::new(TERMINATION_LOG), "");
+    0
+}
+
 /// Tells containerd why a container is not made, and gives the exit code.
 pub(crate) fn refuse(error: &Error) -> i32 {
     let _ = writeln!(std::io::stderr(), "error: {}", message(error));

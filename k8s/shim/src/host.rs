@@ -9,8 +9,10 @@ use samara_engine::{Host, HostOptions};
 use samara_nn::{Compute, Pool};
 
 use crate::compile;
-use crate::limits::Memory;
 use crate::settings::Settings;
+
+/// How many instances may run at a time where nothing bounds them.
+const INSTANCES: u32 = 128;
 
 /// Calls that may wait for a compute thread; the gates let in fewer.
 const QUEUE: usize = 8192;
@@ -23,7 +25,7 @@ const LIBRARY_FOLDERS: [&str; 2] = ["/opt/samara/lib", "/usr/lib/samara"];
 ///
 /// # Errors
 /// When the machine has no room for the sandboxes.
-pub(crate) fn start(settings: &Settings, memory: Memory) -> Result<Host> {
+pub(crate) fn start(settings: &Settings) -> Result<Host> {
     let folders = LIBRARY_FOLDERS.map(PathBuf::from);
     let registry = samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: samara_compose::onnxruntime_libraries(&folders),
@@ -34,6 +36,11 @@ pub(crate) fn start(settings: &Settings, memory: Memory) -> Result<Host> {
     let threads = settings.threads.unwrap_or_else(samara_compose::threads);
     let models = Arc::new(Pool::new(registry, Arc::new(Compute::new(threads, QUEUE))));
     let code_cache = compile::folder_in_container();
-    let instances = memory.instances(settings);
+    let instances = instances(settings);
     Ok(Host::new(HostOptions { code_cache, code_cache_read_only: true, models, instances })?)
+}
+
+/// Sandboxes that may exist at a time.
+fn instances(settings: &Settings) -> u32 {
+    settings.concurrency.map_or(INSTANCES, |count| u32::try_from(count).unwrap_or(INSTANCES)).max(1)
 }

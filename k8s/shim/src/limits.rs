@@ -1,37 +1,30 @@
 //! What the container's limits leave for a function. The share of the processor
 //! needs no word here: threads are counted by what the container may use.
 
-use std::fs;
-
 use anyhow::{Result, bail};
+use samara_compose::MemoryGroup;
 use samara_engine::Limits;
+use samara_server::{MemoryBound, ServeLimits};
 
+use crate::failure;
 use crate::image::Image;
 use crate::settings::Settings;
-
-/// Where control groups say how much memory there may be: version 2, version 1.
-const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// What the host itself takes, without functions, rounded up.
 const HOST: u64 = 24 << 20;
 
-/// Numbers from here up are version 1's way to say that there is no limit.
-const NO_LIMIT: u64 = 1 << 62;
-
-/// How many instances may run at a time where nothing bounds them.
-const INSTANCES: u32 = 128;
-
 /// The memory that this container may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Memory {
     /// In bytes; `None`: as much as there is.
     limit: Option<u64>,
+    group: Option<MemoryGroup>,
 }
 
 impl Memory {
     pub(crate) fn of_this_container() -> Self {
-        let read = |file: &&str| parse(&fs::read_to_string(file).ok()?);
-        Self { limit: LIMIT_FILES.iter().find_map(read) }
+        let group = MemoryGroup::of_this_process();
+        Self { limit: group.as_ref().map(MemoryGroup::limit), group }
     }
 
     /// Refuses a function whose models cannot fit, before the kernel would end
@@ -40,7 +33,7 @@ impl Memory {
     /// # Errors
     /// When the files of the models are more than there is room for, or one is
     /// missing.
-    pub(crate) fn check(self, image: &Image, settings: &Settings) -> Result<()> {
+    pub(crate) fn check(&self, image: &Image, settings: &Settings) -> Result<()> {
         let sizes = image.model_sizes(settings)?;
         let models: u64 = sizes.iter().map(|(_, size)| size).sum();
         match self.limit {
@@ -57,7 +50,7 @@ impl Memory {
 
     /// The limits of one instance: the function's own, or what is left here
     /// where that is less.
-    pub(crate) fn bound(self, limits: &mut Limits, models: u64) {
+    pub(crate) fn bound(&self, limits: &mut Limits, models: u64) {
         if let Some(limit) = self.limit {
             let left = limit.saturating_sub(HOST + models).max(1 << 20);
             limits.memory = limits.memory.min(left);
@@ -66,14 +59,33 @@ impl Memory {
         }
     }
 
-    /// Sandboxes that may exist at a time.
-    pub(crate) fn instances(self, settings: &Settings) -> u32 {
-        settings.concurrency.map_or(INSTANCES, |count| u32::try_from(count).unwrap_or(INSTANCES)).max(1)
+    /// What requests may hold: half of what is left, with all their bodies.
+    pub(crate) fn bound_bodies(&self, limits: &mut ServeLimits, models: u64) {
+        if let Some(limit) = self.limit {
+            let half = (limit.saturating_sub(HOST + models) / 2).max(1 << 20);
+            limits.bodies = limits.bodies.min(half);
+            limits.body = limits.body.min(half);
+        }
     }
-}
 
-fn parse(text: &str) -> Option<u64> {
-    text.trim().parse().ok().filter(|&bytes| bytes < NO_LIMIT)
+    /// What the server watches. Where little is left, the termination message says
+    /// so: the kernel gives no time for last words.
+    pub(crate) fn watched(&self) -> Option<MemoryBound> {
+        let group = self.group.clone()?;
+        let limit = group.limit();
+        let used = move || {
+            let used = group.used()?;
+            if used > limit - limit / 20 {
+                failure::expect(&format!(
+                    "out of memory: {} MiB of the {} MiB that the container may use were in use\nhint: raise the pod's memory limit, or let fewer requests run at a time with `SAMARA_CONCURRENCY`",
+                    mebibytes(used),
+                    mebibytes(limit)
+                ));
+            }
+            Some(used)
+        };
+        Some(MemoryBound { limit, used: Box::new(used) })
+    }
 }
 
 /// Rounded up.
@@ -86,17 +98,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_limit_is_written_in_two_ways() {
-        assert_eq!(parse("134217728\n"), Some(128 << 20));
-        assert_eq!(parse("max\n"), None);
-        assert_eq!(parse("9223372036854771712\n"), None);
-    }
-
-    #[test]
     fn what_is_left_bounds_an_instance() {
         let bounded = |limit| {
             let mut limits = Limits::default();
-            Memory { limit }.bound(&mut limits, 40 << 20);
+            Memory { limit, group: None }.bound(&mut limits, 40 << 20);
             limits.memory
         };
         assert_eq!(bounded(None), Limits::default().memory);

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::failure;
 use crate::image::Image;
 use crate::limits::Memory;
 use crate::settings::Settings;
@@ -33,9 +34,12 @@ pub(crate) fn serve(
     environment: &[(String, String)],
 ) -> Result<i32> {
     let grants = grants(image.manifest().map(|manifest| &manifest.capabilities), environment, settings);
-    let config = config(settings, &image.name());
+    let mut config = config(settings, &image.name());
+    let models = image.model_sizes(settings)?.iter().map(|(_, size)| size).sum();
+    memory.bound_bodies(&mut config.limits, models);
+    let watched = memory.watched();
     let source = ImageSource { image, settings: settings.clone(), grants, memory };
-    let parts = Parts { host, source: Arc::new(source) };
+    let parts = Parts { host, source: Arc::new(source), memory: watched };
     runtime.block_on(until_told(config, parts, settings.listen.as_deref()))
 }
 
@@ -54,7 +58,7 @@ async fn until_told(config: Config, parts: Parts, listen: Option<&str>) -> Resul
     if !drained.is_complete {
         tracing::warn!(target: "samara", "requests that were still running were given up");
     }
-    Ok(0)
+    Ok(failure::end_well())
 }
 
 async fn bind(listen: Option<&str>) -> Result<TcpListener> {

@@ -22,6 +22,7 @@ use crate::config::{Config, ServeLimits};
 use crate::error::{Error, Result};
 use crate::functions::{Functions, Room, Source};
 use crate::live;
+use crate::memory::{MemoryBound, MemoryWatch};
 use crate::metrics::Metrics;
 use crate::trace::{Tracer, Tracing};
 use guests::Guests;
@@ -30,6 +31,8 @@ use guests::Guests;
 pub struct Parts {
     pub host: Host,
     pub source: Arc<dyn Source>,
+    /// `None`: there is as much as there is.
+    pub memory: Option<MemoryBound>,
 }
 
 /// A server whose functions are loaded, and that listens nowhere yet.
@@ -54,6 +57,7 @@ pub(crate) struct Server {
     pub(crate) functions: Functions,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tracing: Tracing,
+    pub(crate) memory: Option<MemoryWatch>,
     /// What the bodies of requests may take together.
     pub(crate) bodies: Arc<Budget>,
     connections: Arc<Room>,
@@ -103,6 +107,7 @@ impl App {
                 functions,
                 metrics,
                 tracing,
+                memory: parts.memory.map(MemoryWatch::new),
                 bodies: Budget::new(bodies(&limits)),
                 connections: Room::new(limits.connections),
                 guests: Guests::default(),

@@ -95,6 +95,11 @@ impl Functions {
         Self { table: ArcSwap::default(), changing, host, source, room, metrics }
     }
 
+    /// Requests of all functions that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.room.taken()
+    }
+
     /// The state of the repository now.
     pub(crate) fn table(&self) -> Arc<Table> {
         self.table.load_full()

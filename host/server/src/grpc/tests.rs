@@ -103,7 +103,7 @@ async fn server_with(change: impl FnOnce(&mut Config)) -> Started {
     let models = Arc::new(Pool::new(backends, Arc::new(Compute::new(1, 16))));
     let host = Host::new(HostOptions { code_cache: None, code_cache_read_only: false, models, instances: 4 })
         .unwrap();
-    let app = App::build(config, Parts { host, source: Arc::new(Models) }).await.unwrap();
+    let app = App::build(config, Parts { host, source: Arc::new(Models), memory: None }).await.unwrap();
     let (server, stop) = app.into_server();
     Started { server, stop }
 }

@@ -103,6 +103,10 @@ families! {
         "1 while the server takes requests, 0 while it drains.";
     BUILD: GAUGE "samara_build_info" &["version"],
         "1, with the version of the program.";
+    MEMORY_USED: GAUGE "samara_memory_used_bytes" &[],
+        "Memory that the system cannot take back, where a limit is set for the server.";
+    MEMORY_LIMIT: GAUGE "samara_memory_limit_bytes" &[],
+        "Memory that the server may use, where a limit is set for it.";
     PROCESS_MEMORY: GAUGE "process_resident_memory_bytes" &[],
         "Memory of the process that is in RAM.";
     PROCESS_CPU: COUNTER "process_cpu_seconds_total" &[],

@@ -127,6 +127,10 @@ impl Page {
         self.gauge(&family::INSTANCES, &[], whole(host.instances_in_use()));
         self.gauge(&family::MOST_INSTANCES, &[], f64::from(host.instances()));
         self.gauge(&family::SERVER_READY, &[], f64::from(u8::from(server.is_ready())));
+        if let Some(memory) = &server.memory {
+            self.gauge(&family::MEMORY_LIMIT, &[], whole(memory.limit()));
+            self.gauge(&family::MEMORY_USED, &[], whole(memory.used().unwrap_or_default()));
+        }
         self.gauge(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
         // The same bytes may be loaded with different settings: one series.
         let mut models: BTreeMap<[String; 4], Resident> = BTreeMap::new();

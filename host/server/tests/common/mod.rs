@@ -18,7 +18,7 @@ use samara_engine::{
 use samara_nn::{
     Backend, BackendRegistry, BatchPolicy, Choice, Compute, Format, LoadOptions, ModelSource, Pool,
 };
-use samara_server::{App, Config, Error, FunctionConfig, Loadable, Parts, Running, Source};
+use samara_server::{App, Config, Error, FunctionConfig, Loadable, MemoryBound, Parts, Running, Source};
 use tokio::runtime::Runtime;
 
 use client::{Client, Reply};
@@ -153,11 +153,18 @@ pub struct Builder {
     pub shelf: Arc<Shelf>,
     pub gate: Arc<Gate>,
     compute_threads: usize,
+    memory: Option<MemoryBound>,
 }
 
 impl Builder {
     pub fn new() -> Self {
-        Self { config: Config::default(), shelf: Arc::default(), gate: Arc::default(), compute_threads: 2 }
+        Self {
+            config: Config::default(),
+            shelf: Arc::default(),
+            gate: Arc::default(),
+            compute_threads: 2,
+            memory: None,
+        }
     }
 
     /// Serves an item under its own name.
@@ -187,6 +194,12 @@ impl Builder {
         self
     }
 
+    /// Bounds the memory of the server, of which so many bytes are in use.
+    pub fn memory(mut self, limit: u64, used: u64) -> Self {
+        self.memory = Some(MemoryBound { limit, used: Box::new(move || Some(used)) });
+        self
+    }
+
     pub fn start(self) -> Server {
         self.try_start().unwrap()
     }
@@ -196,13 +209,13 @@ impl Builder {
     /// # Errors
     /// A function that cannot be loaded.
     pub fn try_start(self) -> Result<Server, Error> {
-        let Self { config, shelf, gate, compute_threads } = self;
+        let Self { config, shelf, gate, compute_threads, memory } = self;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let host = host(&gate, compute_threads);
         let source = Arc::clone(&shelf);
         let running = runtime.block_on(async {
-            let app = App::build(config, Parts { host, source }).await?;
+            let app = App::build(config, Parts { host, source, memory }).await?;
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             Ok::<_, Error>(app.spawn(vec![listener]).unwrap())
         })?;

@@ -39,6 +39,20 @@ fn what_cannot_wait_is_refused_at_once_and_the_rest_is_answered_rightly() {
 }
 
 #[test]
+fn where_memory_is_short_requests_go_one_by_one() {
+    let server = Builder::new().serve(Item::gated("slow")).memory(100 << 20, 96 << 20).start();
+    let mut running = ask(&server, "slow", 1, "");
+    server.gate.wait_for(1);
+    let refused = server.post("/v2/models/slow/infer", &row(2));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    let told = "out of memory: 96 MiB of the 100 MiB that this server may use are in use; try again later";
+    assert!(refused.error().starts_with(told), "{}", refused.error());
+    server.gate.open();
+    expect_row(&mut running, 1);
+    expect_row(&mut ask(&server, "slow", 3, ""), 3);
+}
+
+#[test]
 fn a_flood_of_one_function_leaves_room_for_another() {
     let narrow = |function: &mut samara_server::FunctionConfig| function.concurrency = Some(1);
     let server = Builder::new()

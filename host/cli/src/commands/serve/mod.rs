@@ -6,7 +6,8 @@ mod source;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use samara_server::{App, Parts, Running, Summary};
+use samara_compose::MemoryGroup;
+use samara_server::{App, MemoryBound, Parts, Running, Summary};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -32,10 +33,17 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &Printer) -> R
         models: args.models.clone(),
     };
     let host = compose::serving_host(settings, plan.fixed.instances, plan.fixed.threads)?;
-    let outcome = runtime.block_on(serve(args, plan, Parts { host, source: Arc::new(source) }, printer))?;
+    let parts = Parts { host, source: Arc::new(source), memory: memory_bound() };
+    let outcome = runtime.block_on(serve(args, plan, parts, printer))?;
     // What did not end in time is not waited for.
     runtime.shutdown_background();
     Ok(outcome)
+}
+
+/// What a container or a service manager sets.
+fn memory_bound() -> Option<MemoryBound> {
+    let group = MemoryGroup::of_this_process()?;
+    Some(MemoryBound { limit: group.limit(), used: Box::new(move || group.used()) })
 }
 
 async fn serve(args: &ServeArgs, plan: Plan, parts: Parts, printer: &Printer) -> Result<Outcome> {
