@@ -8,6 +8,7 @@ use crate::on_every_containerd;
 on_every_containerd!(
     a_function_answers_and_drains,
     a_model_may_lie_on_a_volume,
+    a_model_may_be_of_another_image,
     settings_come_by_the_environment,
     a_restricted_container_serves,
 );
@@ -84,6 +85,29 @@ fn a_model_may_lie_on_a_volume(node: &Node) {
     assert!(answer(node, "v").contains(r#""data":[7]"#));
     node.ctr(&["task", "kill", "--signal", "SIGTERM", "v"]).good();
     assert_eq!(node.ended("v"), 0);
+}
+
+fn a_model_may_be_of_another_image(node: &Node) {
+    let folder = |name: &str, path: &str| {
+        let folder = node.folder().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let manifest = format!("[function]\nname = \"{name}\"\n[model.{name}]\npath = \"{path}\"\n");
+        std::fs::write(folder.join("samara.toml"), manifest).unwrap();
+        folder
+    };
+    let zoo = folder("zoo", "weights/digits.onnx");
+    std::fs::create_dir(zoo.join("weights")).unwrap();
+    std::fs::copy(digits().join("digits.onnx"), zoo.join("weights/digits.onnx")).unwrap();
+    let mut samara = std::process::Command::new(samara_test::samara());
+    samara.arg("--store").arg(node.folder().join("store")).arg("pack").arg(zoo).args(["-t", "zoo:1"]);
+    ran(&mut samara).good();
+    let image = node.pack(&folder("borrowed", "oci://zoo:1"), "borrowed");
+    node.launch(&[], &image, "b", &[]);
+    node.ready("b");
+    let metadata = node.ask("b", &["--fail"], "/v2/models/borrowed").unwrap();
+    assert!(metadata.contains(r#""name":"borrowed""#), "{metadata}");
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "b"]).good();
+    assert_eq!(node.ended("b"), 0);
 }
 
 fn settings_come_by_the_environment(node: &Node) {

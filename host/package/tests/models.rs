@@ -10,7 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use samara_package::image::{Form, Image, ModelContent, ModelFile, ModelSource, pack};
 use samara_package::models::{ErrorKind, locate};
-use samara_package::spec::{Descriptor, ImageManifest, to_bytes};
+use samara_package::spec::{Descriptor, ImageConfig, ImageManifest, to_bytes};
 use samara_package::store::CollectOptions;
 use samara_package::{Digest, Reference, Store, media_types};
 use support::{packed, pipeline, single, store, weights};
@@ -104,6 +104,13 @@ fn a_model_whose_place_is_taken_moves() {
     assert_eq!((&*image.models()["a"].bytes, &*image.models()["b"].bytes), (&b"a"[..], &b"b"[..]));
     assert_eq!(image.models()["a"].path, Path::new("model.onnx"));
     assert_eq!(image.models()["b"].path, Path::new("models/b/model.onnx"));
+    let config = store.blob(&image.document().config.digest).unwrap().bytes;
+    let config: ImageConfig = serde_json::from_slice(&config).unwrap();
+    assert_eq!(
+        config.config.env,
+        ["SAMARA_MODEL_A=/model.onnx", "SAMARA_MODEL_B=/models/b/model.onnx"],
+        "a container finds them"
+    );
 }
 
 #[test]

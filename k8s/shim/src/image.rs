@@ -12,9 +12,9 @@ use containerd_shim_wasm::sandbox::context::WasmLayer;
 use samara_compose::ModelFile;
 use samara_engine::{CompiledCode, FunctionSource, Grants, GuestOutput, Host, Limits, Reuse, StageSource};
 use samara_package::Manifest;
-use samara_package::manifest::{self, ModelPath};
+use samara_package::manifest::{self, ModelPath, model_variable};
 
-use crate::settings::{Settings, variable};
+use crate::settings::Settings;
 
 /// The annotation by which a layer says which file of the function it is.
 const TITLE: &str = "org.opencontainers.image.title";
@@ -188,8 +188,8 @@ impl Image {
         match &model.path {
             ModelPath::File(path) => Ok(self.root.join(path)),
             ModelPath::Image { reference, .. } => bail!(
-                "the model `{name}` is one of the image `{reference}`\nhint: mount it, and say where it lies with `SAMARA_MODEL_{}=/PATH`",
-                variable(name)
+                "the model `{name}` is one of the image `{reference}`, and was not packed with this one\nhint: pack the function with `samara pack`, or mount the model and say where it lies with `{}=/PATH`",
+                model_variable(name)
             ),
         }
     }
@@ -262,9 +262,9 @@ fn same(title: &Path, path: &Path) -> bool {
 
 fn missing_model(name: &str, path: &Path) -> String {
     format!(
-        "the model `{name}` is missing: cannot read `{}`\nhint: mount it, or say where it lies with `SAMARA_MODEL_{}=/PATH`",
+        "the model `{name}` is missing: cannot read `{}`\nhint: mount it, or say where it lies with `{}=/PATH`",
         path.display(),
-        variable(name)
+        model_variable(name)
     )
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use samara_compose::Place;
-use samara_package::manifest::parse_size;
+use samara_package::manifest::{model_variable, parse_size};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Before the names of all settings.
@@ -128,16 +128,8 @@ impl Settings {
 
     /// The file that is to be used for a model, if one is named.
     pub(crate) fn model(&self, name: &str) -> Option<&PathBuf> {
-        self.models.get(&variable(name))
+        self.models.get(model_variable(name).strip_prefix(PREFIX)?.strip_prefix(MODEL)?)
     }
-}
-
-/// The second half of the variable that names a model's file.
-pub(crate) fn variable(model: &str) -> String {
-    model
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' })
-        .collect()
 }
 
 /// Whether Kubernetes set it, for a service whose name begins with `samara`. Those

@@ -89,7 +89,7 @@ fn open(
         created: None,
         architecture: "wasm".to_owned(),
         os: "wasip1".to_owned(),
-        config: ContainerConfig { entrypoint: Vec::new(), labels: labels.collect() },
+        config: ContainerConfig { labels: labels.collect(), ..ContainerConfig::default() },
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.digest] },
     });
     let config = Descriptor::new(IMAGE_CONFIG, session.put(&config)?, config.len() as u64);

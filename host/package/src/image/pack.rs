@@ -16,7 +16,7 @@ use super::{
     check_wasm,
 };
 use crate::digest::{Digest, Sha256};
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, model_variable};
 use crate::media_types;
 use crate::spec::{Annotations, ContainerConfig, Descriptor, ImageConfig, ImageManifest, RootFs, to_bytes};
 use crate::store::Session;
@@ -132,7 +132,7 @@ impl Packer<'_> {
         let files: Vec<(&String, &Content)> = plan.files.iter().collect();
         layers.push(self.tar(&files)?);
         let (labels, long) = labels(source, plan);
-        let config = to_bytes(&config(source, plan, &layers, labels));
+        let config = to_bytes(&config(source, manifest, plan, &layers, labels));
         let config = self.document(media_types::IMAGE_CONFIG, &config)?;
         let mut annotations = about(source, manifest);
         annotations.extend(long);
@@ -361,13 +361,23 @@ fn labels(source: &Source, plan: &Plan<'_>) -> (Annotations, Annotations) {
     labels.into_iter().partition(|(key, text)| key.len() + text.len() <= LONGEST_LABEL)
 }
 
-fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor], labels: Annotations) -> ImageConfig {
+fn config(
+    source: &Source,
+    manifest: &Manifest,
+    plan: &Plan<'_>,
+    layers: &[Descriptor],
+    labels: Annotations,
+) -> ImageConfig {
     let tars = layers.iter().filter(|layer| layer.media_type == media_types::TAR);
     ImageConfig {
         created: source.about.created.clone(),
         architecture: "wasm".to_owned(),
         os: "wasip1".to_owned(),
-        config: ContainerConfig { entrypoint: vec![entrypoint(plan)], labels },
+        config: ContainerConfig {
+            entrypoint: vec![entrypoint(plan)],
+            env: environment(manifest, plan),
+            labels,
+        },
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: tars.map(|layer| layer.digest).collect() },
     }
 }
@@ -377,6 +387,19 @@ fn config(source: &Source, plan: &Plan<'_>, layers: &[Descriptor], labels: Annot
 fn entrypoint(plan: &Plan<'_>) -> String {
     let path = plan.components.first().map_or(manifest::FILE_NAME, |(path, _)| path);
     format!("/{path}")
+}
+
+/// Where a container finds the models whose place the manifest does not say: it
+/// has the image's files, and nothing that the image says of them.
+fn environment(manifest: &Manifest, plan: &Plan<'_>) -> Vec<String> {
+    let is_elsewhere =
+        |name: &str| manifest.models.get(name).is_some_and(|model| model.path.file().is_none());
+    let mut variables = Vec::new();
+    for (path, (_, names)) in &plan.models {
+        let elsewhere = names.iter().filter(|name| is_elsewhere(name));
+        variables.extend(elsewhere.map(|name| format!("{}=/{path}", model_variable(name))));
+    }
+    variables
 }
 
 fn about(source: &Source, manifest: &Manifest) -> Annotations {

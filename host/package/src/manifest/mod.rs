@@ -203,6 +203,15 @@ pub struct TestCase {
 /// The tolerance of a test that names none.
 pub const DEFAULT_TOLERANCE: f64 = 1e-5;
 
+/// The variable by which a container names the file of a model.
+pub fn model_variable(model: &str) -> String {
+    let sign = |letter: char| match letter.is_ascii_alphanumeric() {
+        true => letter.to_ascii_uppercase(),
+        false => '_',
+    };
+    format!("SAMARA_MODEL_{}", model.chars().map(sign).collect::<String>())
+}
+
 impl ModelPath {
     /// The file inside the function's folder, if it is one.
     pub fn file(&self) -> Option<&Path> {
