@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::report::Compiled;
+use crate::sweep;
 
 /// A folder of compiled components, one subfolder per compiler and settings.
 pub(crate) struct CodeCache {
@@ -37,11 +38,6 @@ pub(crate) struct Loaded {
     /// Why the code could not be kept, if it could not.
     pub(crate) warning: Option<String>,
 }
-
-/// Leftovers of a killed writer are swept once they are this old.
-const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
-
-const LEFTOVER_PREFIX: &str = ".writing-";
 
 impl CodeCache {
     /// Opens the cache below `folder`, which is created when it is first
@@ -81,8 +77,10 @@ impl CodeCache {
 
     fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
         create_folder(&self.folder, self.access)?;
-        self.sweep_leftovers();
-        let mut file = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(&self.folder)?;
+        if let Some(root) = self.folder.parent() {
+            sweep::sweep(root);
+        }
+        let mut file = tempfile::Builder::new().prefix(sweep::WRITING).tempfile_in(&self.folder)?;
         file.write_all(code)?;
         if self.access == Access::Shared {
             let_others_read(file.as_file())?;
@@ -90,18 +88,6 @@ impl CodeCache {
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
-    }
-
-    fn sweep_leftovers(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        for entry in entries.flatten() {
-            let is_leftover = entry.file_name().to_string_lossy().starts_with(LEFTOVER_PREFIX);
-            let age = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
-            if is_leftover && age().is_some_and(|age| age > LEFTOVER_AGE) {
-                // Another process may have swept it first.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
     }
 }
 
@@ -126,6 +112,9 @@ pub(crate) fn load(
     };
     let path = cache.path(bytes);
     if let Some(component) = cache.load(engine, &path) {
+        if cache.access != Access::ReadOnly {
+            sweep::note_use(&path);
+        }
         return Ok(Loaded { component, compiled: Compiled::Cached(started.elapsed()), warning: None });
     }
     let code = engine.precompile_component(bytes).map_err(|error| compile_error(function, &error))?;

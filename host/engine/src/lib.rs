@@ -30,6 +30,7 @@ mod report;
 mod reuse;
 mod serve;
 mod stage;
+mod sweep;
 mod ticker;
 mod voice;
 mod wasi;
