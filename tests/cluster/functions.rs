@@ -11,6 +11,7 @@ on_every_containerd!(
     a_model_may_be_of_another_image,
     settings_come_by_the_environment,
     a_restricted_container_serves,
+    the_node_s_library_of_onnxruntime_serves,
 );
 
 /// The repository's own example: a pipeline of two components and a model.
@@ -153,4 +154,28 @@ fn a_restricted_container_serves(node: &Node) {
     assert!(!open.contains(&code), "{open:?}");
     node.ctr(&["task", "kill", "--signal", "SIGTERM", "r"]).good();
     assert_eq!(node.ended("r"), 0);
+}
+
+fn the_node_s_library_of_onnxruntime_serves(node: &Node) {
+    let Some(library) = samara_test::onnxruntime_library() else { return };
+    let image = node.pack(digits(), "digits");
+    let options = ["--env", "SAMARA_BACKEND=onnxruntime", "--env", "SAMARA_DRAIN_DELAY=0"];
+    let refused = node.run(&options, &image, "none", &[]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the ONNX Runtime library is not at"), "{}", refused.stderr);
+
+    std::fs::create_dir(node.libraries()).unwrap();
+    std::fs::copy(&library, node.libraries().join(library.file_name().unwrap())).unwrap();
+    node.launch(&options, &image, "o", &[]);
+    node.ready("o");
+    assert!(answer(node, "o").contains(r#""data":[7]"#));
+    let metrics = node.ask("o", &[], "/metrics").unwrap();
+    assert!(metrics.contains(r#"backend="onnxruntime""#), "{metrics}");
+    let (pid, _) = node.task("o").unwrap();
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let places: Vec<_> = files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect();
+    let of_node = places.iter().find(|place| place.starts_with(node.folder()) && place.is_dir());
+    assert_eq!(of_node, None, "no folder of the node's is open in the container");
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "o"]).good();
+    assert_eq!(node.ended("o"), 0);
 }

@@ -13,6 +13,7 @@ use crate::pods;
 
 /// In a node's folder.
 const POLICY: &str = "policy.toml";
+const LIBRARIES: &str = "libraries";
 
 /// A version of containerd that tests run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +130,7 @@ impl Node {
         let mut command = Command::new(containerd);
         command.arg("--config").arg(config).env("PATH", path);
         command.env("SAMARA_NODE_FOLDER", folder.path().join("node"));
+        command.env("SAMARA_LIBRARIES", folder.path().join(LIBRARIES));
         if options.has_policy {
             command.env("SAMARA_POLICY", folder.path().join(POLICY));
         }
@@ -146,6 +148,11 @@ impl Node {
     /// The file of the node's policy.
     pub(crate) fn policy(&self) -> PathBuf {
         self.folder().join(POLICY)
+    }
+
+    /// The folder of the node's libraries, which there is once a test makes it.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.folder().join(LIBRARIES)
     }
 
     /// Runs containerd's own client.

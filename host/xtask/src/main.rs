@@ -1,6 +1,7 @@
 //! The chores of this repository.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the people who work on samara")]
 
+mod cross;
 mod fixtures;
 mod guests;
 mod shell;
@@ -14,6 +15,7 @@ cargo xtask COMMAND
 
   try       build samara and run the digits example on a real picture
   test      make everything that the tests need, then run all of them
+  cross     build samara and its shim for 64-bit ARM, and run the example there
   guests    build the guest programs of the tests and the examples
   fixtures  make the Python environment of the tests, and the files that it writes
   bench     run the benchmarks, built for release, and print their table";
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "try" => try_out::run(),
         "test" => test::run(&rest),
         "bench" => test::bench(&rest),
+        "cross" => cross::build(&rest),
         "guests" => guests::build_all(),
         "fixtures" => fixtures::make(),
         "" | "help" | "-h" | "--help" => {

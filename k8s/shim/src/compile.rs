@@ -1,45 +1,37 @@
 //! Code that is compiled once per node, by the shims, and mapped by every
 //! container that runs it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::hash::Hash;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use containerd_shim_wasm::sandbox::context::WasmLayer;
 use containerd_shim_wasm::shim::Compiler;
 
-use crate::node;
+use crate::node::{self, Handed};
 
-/// The folder of compiled code, open since before this program was a container:
-/// the container's own root does not have it.
-static FOLDER: Mutex<Option<File>> = Mutex::new(None);
+/// The folder of compiled code.
+static NODE: Handed = Handed::nothing();
 
 /// Opens the node's folder of code, for the containers that will be forked off.
 /// Without one, they compile for themselves.
 pub(crate) fn open_folder() {
-    let open = || -> Result<File> {
-        let folder = node::code();
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder)?;
-        // Nothing can be read or written by it; it is a place to start from.
-        Ok(OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&folder)?)
-    };
-    *FOLDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = open().ok();
+    let folder = node::code();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder);
+    let _ = made.and_then(|()| NODE.open(&folder));
 }
 
-/// Where a container finds the node's code, until [`close_folder`].
+/// Where a container finds the node's code.
 pub(crate) fn folder_in_container() -> Option<PathBuf> {
-    let folder = FOLDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())))
+    NODE.path()
 }
 
-/// Takes the node's folder away from this container: before it runs what the node
-/// does not trust.
+/// Takes the folder away from this container.
 pub(crate) fn close_folder() {
-    *FOLDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    NODE.close();
 }
 
 /// Compiles layers into the node's folder. containerd keeps nothing of it: its

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::image::Image;
 use crate::limits::Memory;
 use crate::settings::Settings;
-use crate::{command, compile, failure, host, logs, serve};
+use crate::{command, compile, failure, host, libraries, logs, serve};
 
 /// A container that is no Linux program.
 #[derive(Debug, Clone, Default)]
@@ -74,9 +74,10 @@ impl Asked {
         let mut image = Image::open(Path::new("/"), entrypoint, self.layers)?;
         let memory = Memory::of_this_container();
         memory.check(&image, &settings)?;
-        let host = host::start(&settings)?;
+        let host = host::start(&settings, &image)?;
         image.compile(&host)?;
         compile::close_folder();
+        libraries::close_folder();
         let runtime = runtime()?;
         // What a component is shows once it is loaded. It is loaded with what a function
         // is granted: one that describes itself runs meanwhile. It stays, so that its

@@ -8,8 +8,9 @@ use samara_backends::{Preference, RegistryOptions};
 use samara_engine::{Host, HostOptions};
 use samara_nn::{Compute, Pool};
 
-use crate::compile;
+use crate::image::Image;
 use crate::settings::Settings;
+use crate::{compile, libraries};
 
 /// How many instances may run at a time where nothing bounds them.
 const INSTANCES: u32 = 128;
@@ -17,7 +18,7 @@ const INSTANCES: u32 = 128;
 /// Calls that may wait for a compute thread; the gates let in fewer.
 const QUEUE: usize = 8192;
 
-/// Where a container finds the library of ONNX Runtime, if it is to have one: a
+/// Where a container finds the library of ONNX Runtime beside the node's own: a
 /// volume, or a layer of its image.
 const LIBRARY_FOLDERS: [&str; 2] = ["/opt/samara/lib", "/usr/lib/samara"];
 
@@ -25,14 +26,16 @@ const LIBRARY_FOLDERS: [&str; 2] = ["/opt/samara/lib", "/usr/lib/samara"];
 ///
 /// # Errors
 /// When the machine has no room for the sandboxes.
-pub(crate) fn start(settings: &Settings) -> Result<Host> {
-    let folders = LIBRARY_FOLDERS.map(PathBuf::from);
+pub(crate) fn start(settings: &Settings, image: &Image) -> Result<Host> {
+    let own = LIBRARY_FOLDERS.map(PathBuf::from);
+    let folders: Vec<PathBuf> = own.into_iter().chain(libraries::folder_in_container()).collect();
     let registry = samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: samara_compose::onnxruntime_libraries(&folders),
         prefer: Preference::Throughput,
         allow_software_gpu: settings.allow_software_gpu,
         ..RegistryOptions::default()
     });
+    libraries::load(&registry, image, settings);
     let threads = settings.threads.unwrap_or_else(samara_compose::threads);
     let models = Arc::new(Pool::new(registry, Arc::new(Compute::new(threads, QUEUE))));
     let code_cache = compile::folder_in_container();

@@ -7,7 +7,7 @@ use containerd_shim_wasm::shim::{Cli, Compiler, Shim, Version};
 use crate::asked::Asked;
 use crate::compile::LayerCompiler;
 use crate::container::Container;
-use crate::{bundle, compile, failure, leftovers, policy};
+use crate::{bundle, compile, failure, leftovers, libraries, policy};
 
 /// The only kind of layer that containerd hands over whole: components. Models
 /// lie in the container's root, where they are mapped.
@@ -23,7 +23,10 @@ pub(crate) fn run() {
         Some("start") => start(&asked),
         // Asked when a shim is gone, and could not clean up itself.
         Some("delete") => leftovers::remove(Samara::name(), &asked),
-        _ => compile::open_folder(),
+        _ => {
+            compile::open_folder();
+            libraries::open_folder();
+        }
     }
     Samara::run(None);
 }

@@ -90,8 +90,13 @@ fn version_in_name(path: &Path) -> Vec<u32> {
 }
 
 fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
-    let path =
-        path.canonicalize().map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let path = match path.canonicalize() {
+        // In a folder that is open and has no name here.
+        Err(_) if path.is_file() => path.to_owned(),
+        path_or_error => {
+            path_or_error.map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?
+        }
+    };
     let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = &*slot {
         if loaded.path == path {
