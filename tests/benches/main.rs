@@ -3,11 +3,12 @@
 //! this moment only.
 //!
 //! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [weights]
-//! [serving] [serving-large] [serving-stress]` builds what is needed and runs the named ones, or all.
+//! [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod batching;
 mod calls;
+mod containers;
 mod function;
 mod large;
 mod loads;
@@ -23,7 +24,7 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
@@ -34,6 +35,7 @@ const BENCHES: [Bench; 10] = [
     ("serving", serving::run),
     ("serving-large", serving::run_large),
     ("serving-stress", stress::run),
+    ("containers", containers::run),
 ];
 
 fn main() -> Result<()> {

@@ -37,7 +37,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     guests::build_all()?;
     fixtures::make()?;
     step("building for release");
-    finish(cargo().args(["build", "--release", "--package", "samara", "--package", "samara-benches"]))?;
+    let mut packages = vec!["samara", "samara-benches"];
+    if arguments.is_empty() || arguments.iter().any(|name| name == "containers") {
+        packages.push("containerd-shim-samara");
+    }
+    let packages = packages.into_iter().flat_map(|package| ["--package", package]);
+    finish(cargo().args(["build", "--release"]).args(packages))?;
     step("running the benchmarks");
     finish(cargo().args(["run", "--release", "--package", "samara-benches", "--"]).args(arguments))
 }
