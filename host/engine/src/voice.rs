@@ -1,7 +1,6 @@
 //! The voice of one instance: its standard streams and its log, cut into lines
 //! for whoever listens, and its last words.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +10,13 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::output::{GuestLine, GuestOutput, Level, LineSource};
+use crate::tail::Tail;
 
 /// How much of a guest's last words an error message repeats.
 const TAIL: usize = 1024;
+
+/// How much of each stream a record keeps: its end.
+const RECORDED: usize = 1 << 20;
 
 /// A line that is longer comes in pieces.
 const LONGEST_LINE: usize = 8 << 10;
@@ -47,15 +50,22 @@ struct Inner {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     request_id: Option<Arc<str>>,
-    tail: VecDeque<u8>,
+    tail: Tail,
+    /// Of both streams, where somebody wants to read them later.
+    record: Option<Record>,
     /// What the streams hold that is no whole line yet.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     /// Bytes that the listener has heard in this call.
     heard: usize,
+}
+
+/// The ends of both streams.
+struct Record {
+    stdout: Tail,
+    stderr: Tail,
 }
 
 /// One of the two streams.
@@ -67,7 +77,24 @@ enum Stream {
 
 impl Voice {
     pub(crate) fn new(speaker: Arc<Speaker>) -> Self {
-        Self { inner: Arc::new(Inner { speaker, state: Mutex::default() }) }
+        Self::with(speaker, None)
+    }
+
+    /// A voice whose streams can be read when it has spoken.
+    pub(crate) fn recorded(speaker: Arc<Speaker>) -> Self {
+        Self::with(speaker, Some(Record { stdout: Tail::new(RECORDED), stderr: Tail::new(RECORDED) }))
+    }
+
+    fn with(speaker: Arc<Speaker>, record: Option<Record>) -> Self {
+        let state = State {
+            request_id: None,
+            tail: Tail::new(TAIL),
+            record,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            heard: 0,
+        };
+        Self { inner: Arc::new(Inner { speaker, state: Mutex::new(state) }) }
     }
 
     pub(crate) fn stdout(&self) -> GuestStream {
@@ -97,7 +124,13 @@ impl Voice {
         if matches!(self.inner.speaker.output, GuestOutput::Stderr) {
             return String::new();
         }
-        String::from_utf8_lossy(self.inner.state().tail.make_contiguous()).into_owned()
+        self.inner.state().tail.text()
+    }
+
+    /// The ends of standard output and standard error, where they are recorded.
+    pub(crate) fn record(&self) -> (String, String) {
+        let state = self.inner.state();
+        state.record.as_ref().map(|record| (record.stdout.text(), record.stderr.text())).unwrap_or_default()
     }
 
     /// Takes a message of `wasi:logging`.
@@ -114,8 +147,8 @@ impl Voice {
                 self.inner.tell(&mut state, LineSource::Log { level, context }, message);
             }
         }
-        state.remember(message.as_bytes());
-        state.remember(b"\n");
+        state.tail.take(message.as_bytes());
+        state.tail.take(b"\n");
     }
 }
 
@@ -131,7 +164,10 @@ impl Inner {
             GuestOutput::Stderr => to_stderr(bytes),
             GuestOutput::Listener(_) => self.take_lines(&mut state, stream, bytes),
         }
-        state.remember(bytes);
+        state.tail.take(bytes);
+        if let Some(record) = &mut state.record {
+            record.of(stream).take(bytes);
+        }
     }
 
     /// Tells whole lines, and keeps what is left of the last one.
@@ -200,11 +236,14 @@ impl State {
             Stream::Stderr => &mut self.stderr,
         }
     }
+}
 
-    fn remember(&mut self, bytes: &[u8]) {
-        self.tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
-        let surplus = self.tail.len().saturating_sub(TAIL);
-        self.tail.drain(..surplus);
+impl Record {
+    fn of(&mut self, stream: Stream) -> &mut Tail {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
     }
 }
 
@@ -323,6 +362,24 @@ mod tests {
         let tail = voice.last_words();
         assert_eq!(tail.len(), TAIL);
         assert!(tail.ends_with("aend"));
+    }
+
+    #[test]
+    fn a_record_keeps_the_streams_apart_while_others_listen() {
+        let heard = Heard::default();
+        let hearing = Arc::clone(&heard);
+        let listener = move |line: &GuestLine<'_>| {
+            hearing.lock().unwrap().push((String::new(), line.text.to_owned()));
+        };
+        let output = GuestOutput::Listener(Arc::new(listener));
+        let voice = Voice::recorded(Arc::new(Speaker { function: "f".into(), stage: "s".into(), output }));
+        voice.stdout().take(b"one\n");
+        voice.stderr().take(b"err\n");
+        voice.stdout().take(b"two");
+        assert_eq!(voice.record(), ("one\ntwo".to_owned(), "err\n".to_owned()));
+        assert_eq!(texts(&heard), ["one", "err"]);
+        voice.stdout().take(&vec![b'x'; RECORDED]);
+        assert_eq!(voice.record().0.len(), RECORDED);
     }
 
     #[test]
