@@ -8,6 +8,7 @@ mod error;
 mod function;
 mod machine;
 mod model;
+pub mod sweep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use function::{MakeComponent, component, limits, model_stage, reuse, stages};
