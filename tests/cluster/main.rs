@@ -20,6 +20,7 @@ mod linux;
 mod node;
 mod pods;
 mod refusals;
+mod sweep;
 
 /// Makes a test of each version of containerd of a function that takes a node.
 macro_rules! on_every_containerd {
