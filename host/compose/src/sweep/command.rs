@@ -9,8 +9,8 @@ use samara_package::sweep::{Pass, Point, variable};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-/// The largest file that is taken for a result.
-const LARGEST_RESULT: u64 = 1 << 20;
+/// The longest text that is taken for a result, in bytes.
+const LONGEST_RESULT: usize = 64 << 10;
 
 type Outcome<T> = Result<T, String>;
 
@@ -29,8 +29,9 @@ pub(super) async fn run(function: &Function, sweep: &Sweep, point: &Point) -> Ou
     }
     match place {
         Some(place) => place.read(),
-        None => last_object(&output.stdout)
-            .ok_or_else(|| "its standard output has no line that is a JSON object".to_owned()),
+        None => last_object(&output.stdout).ok_or_else(|| {
+            "its standard output has no line that is a JSON object, of at most 64 KiB".to_owned()
+        }),
     }
 }
 
@@ -60,7 +61,8 @@ fn failed(code: i32, stderr: &str) -> String {
 }
 
 fn last_object(stdout: &str) -> Option<Map<String, Value>> {
-    stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+    let lines = stdout.lines().rev().filter(|line| line.len() <= LONGEST_RESULT);
+    lines.map(serde_json::from_str).find_map(Result::ok)
 }
 
 /// The folder in which a command leaves its result: every run has its own.
@@ -97,8 +99,8 @@ impl Place {
 /// Reads a file that a guest wrote. It may be a link to anywhere: none is followed.
 fn read_plain(path: &Path) -> std::io::Result<String> {
     let about = path.symlink_metadata()?;
-    if !about.is_file() || about.len() > LARGEST_RESULT {
-        return Err(std::io::Error::other("it is no file of at most 1 MiB"));
+    if !about.is_file() || about.len() > LONGEST_RESULT as u64 {
+        return Err(std::io::Error::other("it is no file of at most 64 KiB"));
     }
     std::fs::read_to_string(path)
 }
@@ -133,6 +135,7 @@ mod tests {
         let found = |stdout| last_object(stdout).map(|object| Value::from(object).to_string());
         assert_eq!(found("{\"a\":1}\nepoch 2\n{\"a\":2}\ndone\n[3]\n").as_deref(), Some("{\"a\":2}"));
         assert_eq!(found("{\"a\":1\n"), None);
+        assert_eq!(found(&format!("{{\"a\":\"{}\"}}", "x".repeat(LONGEST_RESULT))), None);
         assert_eq!(failed(3, "warning\nerror: no data\n\n"), "exit code 3: error: no data");
         assert_eq!(failed(1, ""), "exit code 1");
     }
@@ -157,6 +160,6 @@ mod tests {
         let secret = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), "{\"secret\": 1}").unwrap();
         std::os::unix::fs::symlink(secret.path(), place.grant().host.join("result.json")).unwrap();
-        assert!(place.read().unwrap_err().contains("no file of at most 1 MiB"));
+        assert!(place.read().unwrap_err().contains("no file of at most 64 KiB"));
     }
 }

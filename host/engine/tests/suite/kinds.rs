@@ -72,6 +72,8 @@ fn a_command_for_wasi_0_3_runs() {
     let host = host();
     let function = load(&host, guest("p3_hello")).unwrap();
     assert_eq!(block_on(function.run_command(&[], Some(Duration::from_secs(60)))).unwrap(), 0);
+    let recorded = block_on(function.command_output(CommandRun::default())).unwrap();
+    assert_eq!((recorded.code, recorded.stdout.as_str()), (0, "hello from WASI 0.3\n"));
 }
 
 #[test]
