@@ -18,7 +18,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("samara-package", &[]),
     ("samara-protocol", &["samara-nn"]),
     ("samara-server", &["samara-nn", "samara-engine", "samara-protocol"]),
-    ("samara-compose", &["samara-nn", "samara-engine", "samara-package"]),
+    ("samara-compose", &["samara-nn", "samara-engine", "samara-package", "samara-protocol"]),
     (
         "containerd-shim-samara",
         &[
@@ -27,6 +27,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
             "samara-compose",
             "samara-engine",
             "samara-package",
+            "samara-protocol",
             "samara-server",
         ],
     ),

@@ -21,6 +21,7 @@ mod node;
 mod pods;
 mod policy;
 mod refusals;
+mod sweep;
 
 /// Makes a test of each version of containerd of a function that takes a node.
 macro_rules! on_every_containerd {

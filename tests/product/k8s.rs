@@ -82,6 +82,43 @@ fn what_a_function_asks_for_is_left_to_whoever_applies_it() {
 }
 
 #[test]
+fn a_sweep_is_an_indexed_job_with_its_points() {
+    let folder = project("trial", &samara_test::command("cli_trial"), "");
+    let sweep = folder.join("sweep.toml");
+    let text =
+        "function = \".\"\nresult = \"/out/r.json\"\n\n[parameters]\nx = [1, 2, 3]\nword = \"a: b # c\"\n";
+    std::fs::write(&sweep, text).unwrap();
+    let image = packed(&folder, "trial");
+    let sweep = sweep.display().to_string();
+    let manifest = samara(&["k8s", &image, "--sweep", &sweep, "--parallelism", "2"]).good();
+    for words in [
+        "  completionMode: Indexed\n  completions: 3\n  parallelism: 2\n",
+        "image: \"registry.example.com/k8s/trial@sha256:",
+        "command: [\"/main.wasm\"]\n",
+        "    word = \"a: b # c\"\n",
+        "mountPath: /tmp\n",
+    ] {
+        assert!(manifest.contains(words), "`{words}` in {manifest}");
+    }
+    validate("sweep", &manifest);
+    // A function of tensors, whose inputs travel with the sweep, tabs and all.
+    let folder = project("sum", &samara_test::guest("function_sum"), "");
+    let request = r#"{"inputs":[{"name":"b","datatype":"FP32","shape":[1],"data":[1]}]}"#;
+    std::fs::write(folder.join("in.json"), format!("{request}\t")).unwrap();
+    std::fs::write(
+        folder.join("sweep.toml"),
+        "function = \".\"\ninputs = \"in.json\"\n[parameters]\na = [1, 2]\n",
+    )
+    .unwrap();
+    let sweep = folder.join("sweep.toml").display().to_string();
+    let manifest = samara(&["k8s", &packed(&folder, "sum-sweep"), "--sweep", &sweep]).good();
+    assert!(manifest.contains("path: \"in.json\"\n") && !manifest.contains("command:"), "{manifest}");
+    validate("sweep-of-tensors", &manifest);
+    let said = samara(&["k8s", &image, "--parallelism", "2"]).bad_with(2);
+    assert!(said.contains("--sweep"), "{said}");
+}
+
+#[test]
 fn what_a_cluster_cannot_have_is_refused() {
     let said = samara(&["k8s", "digits:1"]).bad_with(2);
     assert!(said.contains("names no registry") && said.contains("samara push"), "{said}");
@@ -92,11 +129,20 @@ fn what_a_cluster_cannot_have_is_refused() {
 
 #[test]
 fn the_manifests_render_and_are_valid() {
-    let examples = ["examples/digits", "examples/canary", "examples/job", "examples/kserve"];
+    let examples =
+        ["examples/digits", "examples/canary", "examples/job", "examples/kserve", "examples/sweep"];
     for folder in ["runtime", "base", "node-installer"].into_iter().chain(examples) {
         let Some(manifest) = rendered(folder) else { return };
         validate(&folder.replace('/', "-"), &manifest);
     }
+    let sweep = rendered("examples/sweep").unwrap();
+    let text = std::fs::read_to_string(root().join("k8s/manifests/examples/sweep/sweep.toml")).unwrap();
+    let points =
+        samara(&["sweep", "examples/tune-digits/sweep.toml", "--output", "csv", "-q"]).good().lines().count()
+            - 1;
+    assert!(sweep.contains(&format!("  completions: {points}\n")), "{sweep}");
+    let beside = std::fs::read_to_string(root().join("examples/tune-digits/sweep.toml")).unwrap();
+    assert_eq!(text.split_once('\n').unwrap().1, beside.split_once('\n').unwrap().1, "the same points");
     let canary = rendered("examples/canary").unwrap();
     assert!(canary.contains("name: function-canary\n") && canary.contains("weight: 10"), "{canary}");
     let autoscaled = rendered("examples/digits").unwrap();

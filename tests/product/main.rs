@@ -17,3 +17,4 @@ mod serving_life;
 mod serving_refusals;
 mod sharing;
 mod support;
+mod sweep;

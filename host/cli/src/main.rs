@@ -30,7 +30,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, Format};
+use error::Usage;
 use printer::Printer;
 use settings::Settings;
 
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let settings = Settings::new(&args.global);
     let printer = Printer::new(&settings);
+    if settings.format == Format::Csv && !matches!(args.command, Command::Sweep(_)) {
+        let usage = "only `samara sweep` prints rows, so only it has `--output csv`".to_owned();
+        return error::finish(Err(Usage(usage).into()), &printer);
+    }
     let result = match args.command {
         Command::New(args) => commands::new::run(&args, &printer),
         Command::Build(args) => commands::build::run(&args, &printer),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args, &settings, &printer),
         Command::Serve(args) => commands::serve::run(&args, &settings, &printer),
         Command::Test(args) => commands::test::run(&args, &settings, &printer),
+        Command::Sweep(args) => commands::sweep::run(&args, &settings, &printer),
         Command::Bench(args) => commands::bench::run(&args, &settings, &printer),
         Command::Inspect(args) => commands::inspect::run(&args, &settings, &printer),
         Command::Pack(args) => commands::pack::run(&args, &settings, &printer),

@@ -9,6 +9,7 @@ mod function;
 mod machine;
 mod memory;
 mod model;
+pub mod sweep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use function::{MakeComponent, component, limits, model_stage, reuse, stages};

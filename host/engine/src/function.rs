@@ -11,6 +11,7 @@ use wasmtime::component::Component;
 
 use crate::cache;
 use crate::call::{Call, CallOptions};
+use crate::command::{CommandOutput, CommandRun};
 use crate::compiler::CompiledCode;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
@@ -226,6 +227,19 @@ impl Function {
     pub async fn run_command(&self, arguments: &[String], deadline: Option<Duration>) -> Result<i32> {
         match &self.inner.shape {
             Shape::Entry(Entry::Command(command)) => command.run(&self.inner.host, arguments, deadline).await,
+            _ => Err(self.wrong_kind("run as a command")),
+        }
+    }
+
+    /// Runs a command with its standard output and error recorded, and nothing
+    /// on its standard input. What it says goes where the function's output
+    /// goes, too.
+    ///
+    /// # Errors
+    /// As [`run_command`](Self::run_command).
+    pub async fn command_output(&self, run: CommandRun) -> Result<CommandOutput> {
+        match &self.inner.shape {
+            Shape::Entry(Entry::Command(command)) => command.output(&self.inner.host, run).await,
             _ => Err(self.wrong_kind("run as a command")),
         }
     }

@@ -91,6 +91,19 @@ impl Terms {
         self.store_with(host, wasi, Voice::new(Arc::new(speaker)))
     }
 
+    /// A store for a command whose streams are recorded, and go where the
+    /// function's output goes. Nothing comes in.
+    pub(crate) fn recorded_store(
+        &self,
+        host: &Host,
+        arguments: &[String],
+    ) -> Result<(Store<InstanceState>, Voice)> {
+        let voice = Voice::recorded(Arc::clone(&self.speaker));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(voice.stdout()).stderr(voice.stderr()).arg(&self.function).args(arguments);
+        Ok((self.store_with(host, wasi, voice.clone())?, voice))
+    }
+
     fn store_with(
         &self,
         host: &Host,

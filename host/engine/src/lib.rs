@@ -10,6 +10,7 @@
 
 mod cache;
 mod call;
+mod command;
 mod compiler;
 mod config;
 mod description;
@@ -31,11 +32,13 @@ mod reuse;
 mod serve;
 mod stage;
 mod sweep;
+mod tail;
 mod ticker;
 mod voice;
 mod wasi;
 
 pub use call::CallOptions;
+pub use command::{CommandOutput, CommandRun};
 pub use compiler::{CompiledCode, Compiler};
 pub use digest::sha256;
 pub use error::{Error, ErrorKind, Result};

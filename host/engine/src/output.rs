@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Where a function's own output goes. A command's goes to the process's own
-/// streams.
+/// streams, unless it is recorded.
 #[derive(Clone, Default)]
 pub enum GuestOutput {
     Discard,

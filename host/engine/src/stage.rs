@@ -3,19 +3,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use samara_nn::{Signature, Tensor};
 use wasmtime::Store;
-use wasmtime::component::{Component, InstancePre};
-use wasmtime_wasi::{I32Exit, p2, p3};
+use wasmtime::component::Component;
 
 use crate::call::{Call, Deadline};
+use crate::command::Command;
 use crate::description;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::instance::{InstanceState, Terms};
-use crate::kind::{Kind, Wasi};
+use crate::kind::Kind;
 use crate::limits::format_bytes;
 use crate::linker::check_imports;
 use crate::models::ModelUse;
@@ -24,9 +24,6 @@ use crate::report::StageReport;
 use crate::reuse::{Idle, Reuse};
 use crate::serve::HttpFunction;
 use crate::wasi::nn::{self, SamaraFunction, SamaraFunctionPre};
-
-/// A deadline for those that were given none.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A stage of a function that takes tensors.
 pub(crate) struct Stage {
@@ -48,13 +45,6 @@ pub(crate) enum Body {
 pub(crate) enum Entry {
     Command(Command),
     Http(Arc<HttpFunction>),
-}
-
-/// A component that is run to its end.
-pub(crate) struct Command {
-    pre: InstancePre<InstanceState>,
-    wasi: Wasi,
-    terms: Terms,
 }
 
 /// What a component turned out to be.
@@ -291,7 +281,7 @@ pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Res
             let signature = describe(host, &pre, &terms).await?;
             Ok(Linked::Stage(Body::Component { pre, signature }))
         }
-        Kind::Command(wasi) => Ok(Linked::Entry(Entry::Command(Command { pre, wasi, terms }))),
+        Kind::Command(wasi) => Ok(Linked::Entry(Entry::Command(Command::new(pre, wasi, terms)))),
         Kind::Http(wasi) => {
             let function = HttpFunction::new(pre, wasi, terms)?;
             Ok(Linked::Entry(Entry::Http(Arc::new(function))))
@@ -317,56 +307,14 @@ async fn describe(host: &Host, pre: &SamaraFunctionPre<InstanceState>, terms: &T
 impl Entry {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Entry::Command(command) => Kind::Command(command.wasi),
+            Entry::Command(command) => Kind::Command(command.wasi()),
             Entry::Http(function) => Kind::Http(function.wasi()),
         }
     }
 }
 
-impl Command {
-    /// Runs a command to its end and gives its exit code.
-    pub(crate) async fn run(
-        &self,
-        host: &Host,
-        arguments: &[String],
-        patience: Option<Duration>,
-    ) -> Result<i32> {
-        let Self { pre, wasi, terms } = self;
-        let _interruptible = host.interruptible();
-        let call = Call::within(patience.unwrap_or(NEVER));
-        let (deadline, given) = (call.deadline, call.deadline.given);
-        let mut store = terms.command_store(host, arguments)?;
-        store.data_mut().begin(&call);
-        let ran = match wasi {
-            Wasi::V0_2 => until(deadline, run_p2(pre, &mut store)).await,
-            Wasi::V0_3 => until(deadline, run_p3(pre, &mut store)).await,
-        };
-        match ran {
-            Some(Ok(Ok(()))) => Ok(0),
-            Some(Ok(Err(()))) => Ok(1),
-            Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
-                Some(&I32Exit(code)) => Ok(code),
-                None => Err(terms.explain(host, &error, store.data(), given)),
-            },
-            None => Err(Error::Timeout { function: terms.function.clone(), deadline: given }),
-        }
-    }
-}
-
-type Ran = wasmtime::Result<Result<(), ()>>;
-
-async fn run_p2(pre: &InstancePre<InstanceState>, store: &mut Store<InstanceState>) -> Ran {
-    let command = p2::bindings::CommandPre::new(pre.clone())?.instantiate_async(&mut *store).await?;
-    command.wasi_cli_run().call_run(store).await
-}
-
-async fn run_p3(pre: &InstancePre<InstanceState>, store: &mut Store<InstanceState>) -> Ran {
-    let command = p3::bindings::CommandPre::new(pre.clone())?.instantiate_async(&mut *store).await?;
-    store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
-}
-
 /// Awaits `work` until the deadline; `None` when it passed first.
-async fn until<F: Future>(deadline: Deadline, work: F) -> Option<F::Output> {
+pub(crate) async fn until<F: Future>(deadline: Deadline, work: F) -> Option<F::Output> {
     tokio::time::timeout_at(deadline.at.into(), work).await.ok()
 }
 

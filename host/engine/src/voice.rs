@@ -1,7 +1,6 @@
 //! The voice of one instance: its standard streams and its log, cut into lines
 //! for whoever listens, and its last words.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +10,13 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::output::{GuestLine, GuestOutput, Level, LineSource};
+use crate::tail::Tail;
 
 /// How much of a guest's last words an error message repeats.
 const TAIL: usize = 1024;
+
+/// How much of each stream a record keeps: its end.
+const RECORDED: usize = 1 << 20;
 
 /// A line that is longer comes in pieces.
 const LONGEST_LINE: usize = 8 << 10;
@@ -47,15 +50,22 @@ struct Inner {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     request_id: Option<Arc<str>>,
-    tail: VecDeque<u8>,
+    tail: Tail,
+    /// Of both streams, where somebody wants to read them later.
+    record: Option<Record>,
     /// What the streams hold that is no whole line yet.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     /// Bytes that the listener has heard in this call.
     heard: usize,
+}
+
+/// The ends of both streams.
+struct Record {
+    stdout: Tail,
+    stderr: Tail,
 }
 
 /// One of the two streams.
@@ -67,7 +77,24 @@ enum Stream {
 
 impl Voice {
     pub(crate) fn new(speaker: Arc<Speaker>) -> Self {
-        Self { inner: Arc::new(Inner { speaker, state: Mutex::default() }) }
+        Self::with(speaker, None)
+    }
+
+    /// A voice whose streams can be read when it has spoken.
+    pub(crate) fn recorded(speaker: Arc<Speaker>) -> Self {
+        Self::with(speaker, Some(Record { stdout: Tail::new(RECORDED), stderr: Tail::new(RECORDED) }))
+    }
+
+    fn with(speaker: Arc<Speaker>, record: Option<Record>) -> Self {
+        let state = State {
+            request_id: None,
+            tail: Tail::new(TAIL),
+            record,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            heard: 0,
+        };
+        Self { inner: Arc::new(Inner { speaker, state: Mutex::new(state) }) }
     }
 
     pub(crate) fn stdout(&self) -> GuestStream {
@@ -97,7 +124,13 @@ impl Voice {
         if matches!(self.inner.speaker.output, GuestOutput::Stderr) {
             return String::new();
         }
-        String::from_utf8_lossy(self.inner.state().tail.make_contiguous()).into_owned()
+        self.inner.state().tail.text()
+    }
+
+    /// The ends of standard output and standard error, where they are recorded.
+    pub(crate) fn record(&self) -> (String, String) {
+        let state = self.inner.state();
+        state.record.as_ref().map(|record| (record.stdout.text(), record.stderr.text())).unwrap_or_default()
     }
 
     /// Takes a message of `wasi:logging`.
@@ -114,8 +147,8 @@ impl Voice {
                 self.inner.tell(&mut state, LineSource::Log { level, context }, message);
             }
         }
-        state.remember(message.as_bytes());
-        state.remember(b"\n");
+        state.tail.take(message.as_bytes());
+        state.tail.take(b"\n");
     }
 }
 
@@ -131,7 +164,10 @@ impl Inner {
             GuestOutput::Stderr => to_stderr(bytes),
             GuestOutput::Listener(_) => self.take_lines(&mut state, stream, bytes),
         }
-        state.remember(bytes);
+        state.tail.take(bytes);
+        if let Some(record) = &mut state.record {
+            record.of(stream).take(bytes);
+        }
     }
 
     /// Tells whole lines, and keeps what is left of the last one.
@@ -200,11 +236,14 @@ impl State {
             Stream::Stderr => &mut self.stderr,
         }
     }
+}
 
-    fn remember(&mut self, bytes: &[u8]) {
-        self.tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
-        let surplus = self.tail.len().saturating_sub(TAIL);
-        self.tail.drain(..surplus);
+impl Record {
+    fn of(&mut self, stream: Stream) -> &mut Tail {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
     }
 }
 
@@ -291,83 +330,4 @@ impl wasmtime_wasi::p2::OutputStream for GuestStream {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Heard = Arc<Mutex<Vec<(String, String)>>>;
-
-    fn voice() -> (Voice, Heard) {
-        let heard = Heard::default();
-        let hearing = Arc::clone(&heard);
-        let listener = move |line: &GuestLine<'_>| {
-            let said = (format!("{:?}", line.source), line.text.to_owned());
-            hearing.lock().unwrap().push(said);
-        };
-        (speaking(GuestOutput::Listener(Arc::new(listener))), heard)
-    }
-
-    fn speaking(output: GuestOutput) -> Voice {
-        let speaker = Speaker { function: "f".into(), stage: "s".into(), output };
-        Voice::new(Arc::new(speaker))
-    }
-
-    fn texts(heard: &Heard) -> Vec<String> {
-        heard.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
-    }
-
-    #[test]
-    fn only_the_end_is_kept() {
-        let voice = speaking(GuestOutput::Discard);
-        voice.stdout().take(&[b'a'; 3 * TAIL]);
-        voice.stderr().take(b"end");
-        let tail = voice.last_words();
-        assert_eq!(tail.len(), TAIL);
-        assert!(tail.ends_with("aend"));
-    }
-
-    #[test]
-    fn lines_arrive_whole_and_apart() {
-        let (voice, heard) = voice();
-        voice.stdout().take(b"one\r\ntw");
-        voice.stderr().take(b"err");
-        voice.stdout().take(b"o\n\nthree");
-        assert_eq!(texts(&heard), ["one", "two", ""]);
-        voice.end();
-        assert_eq!(texts(&heard)[3..], ["three", "err"]);
-        voice.end();
-        assert_eq!(heard.lock().unwrap().len(), 5);
-        assert_eq!(heard.lock().unwrap()[4].0, "Stderr");
-    }
-
-    #[test]
-    fn a_line_without_end_comes_in_pieces_and_a_flood_is_cut_off() {
-        let (voice, heard) = voice();
-        voice.stdout().take(&vec![b'x'; 2 * LONGEST_LINE + 1]);
-        assert_eq!(texts(&heard).iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE; 2]);
-        for _ in 0..MOST_PER_CALL {
-            voice.stdout().take(b"\n");
-        }
-        assert_eq!(texts(&heard).last().unwrap(), LEFT_OUT);
-        assert!(heard.lock().unwrap().len() < MOST_PER_CALL / 32);
-        voice.begin(None);
-        voice.stdout().take(b"again\n");
-        assert_eq!(texts(&heard).last().unwrap(), "again");
-    }
-
-    #[test]
-    fn a_voice_that_is_dropped_is_heard_to_the_end() {
-        let (voice, heard) = voice();
-        voice.stderr().take(b"last");
-        drop(voice);
-        assert_eq!(texts(&heard), ["last"]);
-    }
-
-    #[test]
-    fn messages_keep_their_level_and_are_cut() {
-        let (voice, heard) = voice();
-        voice.log(Level::Warn, "part", &"é".repeat(LONGEST_MESSAGE));
-        let heard = heard.lock().unwrap();
-        assert_eq!(heard[0].0, "Log { level: Warn, context: \"part\" }");
-        assert_eq!(heard[0].1.len(), LONGEST_MESSAGE);
-    }
-}
+mod tests;

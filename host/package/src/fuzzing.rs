@@ -13,6 +13,7 @@ use crate::models::LockFile;
 use crate::reference::Reference;
 use crate::sign::Policy;
 use crate::store::Store;
+use crate::sweep::{MOST_POINTS, Point, Sweep};
 
 /// The text of a manifest.
 ///
@@ -23,6 +24,26 @@ pub fn manifest(text: &str) {
         assert!(!error.to_string().is_empty());
         let lines = text.lines().count().max(1);
         assert!(error.place().is_none_or(|place| (1..=lines + 1).contains(&place.line)), "{error}");
+    }
+}
+
+/// The text of a sweep.
+///
+/// # Panics
+/// Where it is refused at a place that it does not have, or has a point without a
+/// value for each parameter.
+pub fn sweep(text: &str) {
+    match Sweep::parse(text, Path::new("sweep.toml")) {
+        Ok(sweep) => {
+            assert!((1..=MOST_POINTS).contains(&sweep.points.len()));
+            let names = |point: &Point| point.0.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+            assert!(sweep.points.iter().all(|point| names(point) == sweep.parameters));
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let lines = text.lines().count().max(1);
+            assert!(error.place().is_none_or(|place| (1..=lines + 1).contains(&place.line)), "{error}");
+        }
     }
 }
 
@@ -88,6 +109,15 @@ mod tests {
     #[test]
     fn manifests() {
         whatever_text_comes(ROUNDS, &[MANIFEST], manifest);
+    }
+
+    #[test]
+    fn sweeps() {
+        let grid = "function = \".\"\nobjective = \"a\"\ngoal = \"max\"\ntimeout = \"2s\"\n[parameters]\n\
+            rate = { from = 0.01, to = 1.0, count = 3, scale = \"log\" }\nkind = [\"a\", 2]\nx = -1e3\n";
+        let drawn = "function = \"f\"\npass = \"both\"\n[random]\ncount = 9\nseed = 3\n[parameters]\n\
+            depth = { from = 1, to = 99 }\n[[point]]\ndepth = 0\n";
+        whatever_text_comes(ROUNDS, &[grid, drawn], sweep);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod registry;
 pub mod sign;
 pub mod spec;
 pub mod store;
+pub mod sweep;
 mod text;
 
 pub use digest::{Digest, InvalidDigest, Sha256};
@@ -33,3 +34,5 @@ pub use manifest::Manifest;
 pub use mapping::map;
 pub use reference::{InvalidReference, Reference};
 pub use store::Store;
+pub use sweep::Sweep;
+pub use text::tame;

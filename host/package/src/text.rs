@@ -5,7 +5,7 @@ const LONGEST: usize = 300;
 
 /// Foreign text as one line of bounded length, which steers no terminal and
 /// is read as it is written.
-pub(crate) fn tame(text: &str) -> String {
+pub fn tame(text: &str) -> String {
     cut(text, LONGEST)
 }
 

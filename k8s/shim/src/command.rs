@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::settings::Settings;
 
 /// What a shell says of a program that SIGTERM ended.
-const TERMINATED: i32 = 128 + 15;
+pub(crate) const TERMINATED: i32 = 128 + 15;
 
 /// A command is given what a container gives any program: its environment and its
 /// files. The network stays closed but for the hosts that are allowed.

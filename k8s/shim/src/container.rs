@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::image::Image;
 use crate::limits::Memory;
 use crate::settings::Settings;
-use crate::{command, compile, failure, host, libraries, logs, serve};
+use crate::{command, compile, failure, host, libraries, logs, serve, sweep};
 
 /// A container that is no Linux program.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +79,18 @@ impl Asked {
         compile::close_folder();
         libraries::close_folder();
         let runtime = runtime()?;
+        if let Some(file) = &settings.sweep {
+            let container = sweep::Container {
+                runtime: &runtime,
+                host: &host,
+                image: &image,
+                settings: &settings,
+                memory: &memory,
+                arguments: &self.arguments,
+                environment: &self.environment,
+            };
+            return sweep::run(&container, &Path::new("/").join(file));
+        }
         // What a component is shows once it is loaded. It is loaded with what a function
         // is granted: one that describes itself runs meanwhile. It stays, so that its
         // models are there when it is loaded again.

@@ -39,6 +39,8 @@ mod serve;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shim;
+#[cfg(target_os = "linux")]
+mod sweep;
 
 #[cfg(target_os = "linux")]
 fn main() {

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) drain_delay: Duration,
     /// For requests that run to end.
     pub(crate) drain_timeout: Duration,
+    /// A sweep, of which the container runs the point of its index.
+    pub(crate) sweep: Option<PathBuf>,
     /// A collector of traces.
     pub(crate) otlp: Option<String>,
     pub(crate) log_levels: Targets,
@@ -66,6 +68,7 @@ impl Default for Settings {
             threads: None,
             drain_delay: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(20),
+            sweep: None,
             otlp: None,
             log_levels: usual_levels(),
         }
@@ -114,6 +117,7 @@ impl Settings {
             "THREADS" => self.threads = Some(count(value)?),
             "DRAIN_DELAY" => self.drain_delay = seconds(value)?,
             "DRAIN_TIMEOUT" => self.drain_timeout = seconds(value)?,
+            "SWEEP" => self.sweep = Some(value.into()),
             "OTLP" => self.otlp = Some(value.to_owned()),
             "LOG" => self.log_levels = levels(value)?,
             _ => match name.strip_prefix(MODEL) {
@@ -142,7 +146,7 @@ fn is_of_a_service(name: &str, value: &str) -> bool {
 
 fn unknown() -> String {
     "no setting is called so; there are LISTEN, TARGET, BACKEND, GPU_MEMORY, PRECISION, ALLOW_SOFTWARE_GPU, ALLOW_HTTP, \
-     NAME, ROUTE, CONCURRENCY, QUEUE, THREADS, DRAIN_DELAY, DRAIN_TIMEOUT, OTLP, LOG and MODEL_ before the \
+     NAME, ROUTE, CONCURRENCY, QUEUE, THREADS, DRAIN_DELAY, DRAIN_TIMEOUT, SWEEP, OTLP, LOG and MODEL_ before the \
      name of a model"
         .to_owned()
 }

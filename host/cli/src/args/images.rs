@@ -83,6 +83,12 @@ pub(crate) struct K8sArgs {
     /// Pods of a served function
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub replicas: u32,
+    /// An indexed Job that runs this sweep over the image, a pod for each row
+    #[arg(long, value_name = "FILE", conflicts_with = "replicas")]
+    pub sweep: Option<PathBuf>,
+    /// Pods of a sweep that run side by side
+    #[arg(long, value_name = "COUNT", default_value_t = 8, requires = "sweep", value_parser = clap::value_parser!(u32).range(1..))]
+    pub parallelism: u32,
     #[command(flatten)]
     pub registry: RegistryArgs,
 }

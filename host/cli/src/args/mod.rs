@@ -3,6 +3,7 @@
 mod bench;
 mod images;
 mod serve;
+mod sweep;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::input::InputArg;
 pub(crate) use bench::*;
 pub(crate) use images::*;
 pub(crate) use serve::*;
+pub(crate) use sweep::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -91,9 +93,12 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Format {
     /// For people
     #[default]
+    #[value(alias = "table")]
     Text,
     /// For programs
     Json,
+    /// For spreadsheets: rows of `sweep`
+    Csv,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -119,6 +124,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run the tests of a function
     Test(TestArgs),
+    /// Run a function over many values of its parameters, and find the best
+    Sweep(Box<SweepArgs>),
     /// Measure how fast a function answers, here or at a server
     Bench(Box<BenchArgs>),
     /// Show what a function, component or model takes, gives and needs

@@ -1,11 +1,13 @@
 //! `samara k8s`: prints what runs an image on Kubernetes.
 
+mod sweep;
 mod text;
 
 use anyhow::{Result, bail};
 use samara_package::Reference;
 use serde_json::json;
 
+use self::sweep::{Files, Pod};
 use self::text::{Served, Workload};
 use crate::args::K8sArgs;
 use crate::error::{Outcome, Usage};
@@ -34,7 +36,17 @@ pub(crate) fn run(args: &K8sArgs, settings: &Settings, printer: &Printer) -> Res
     }
     let packed = Images::new(settings, &args.registry, printer).open_or_pull(reference)?;
     let name = name(args, &packed)?;
-    let text = text::manifest(&name, &image(reference, &packed)?, args.replicas, &workload(&packed));
+    let (image, workload) = (image(reference, &packed)?, workload(&packed));
+    let text = match &args.sweep {
+        Some(file) => Files::read(file)?.manifest(&Pod {
+            name: &name,
+            image: &image,
+            component: workload.component(),
+            memory: memory(&packed),
+            parallelism: args.parallelism,
+        }),
+        None => text::manifest(&name, &image, args.replicas, &workload),
+    };
     if printer.is_json() {
         printer.json(&json!({ "name": name, "manifest": text }))?;
     } else {

@@ -24,5 +24,6 @@ pub(crate) mod save;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod store;
+pub(crate) mod sweep;
 pub(crate) mod test;
 pub(crate) mod verify;

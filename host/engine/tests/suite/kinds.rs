@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use samara_engine::{ErrorKind, Kind, Wasi};
+use samara_engine::{CommandRun, DirectoryGrant, ErrorKind, Kind, Wasi};
 
 use crate::support::*;
 
@@ -26,10 +26,54 @@ fn a_command_gives_its_exit_code() {
 }
 
 #[test]
+fn a_command_can_be_recorded_with_variables_and_folders_of_one_run() {
+    let host = host();
+    let mut granted = command("cli_trial");
+    granted.grants.environment = vec![("RATE".to_owned(), "1".to_owned())];
+    let function = load(&host, granted).unwrap();
+    let run = |arguments: &[&str]| CommandRun {
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        environment: vec![("RATE".to_owned(), "0.5".to_owned())],
+        ..CommandRun::default()
+    };
+    let output = block_on(function.command_output(run(&["--depth=3"]))).unwrap();
+    assert_eq!(output.code, 0);
+    assert_eq!(output.stdout, "{\"epoch\":1}\n{\"depth\":3,\"env.RATE\":0.5}\nthat was all\n");
+    let failed = block_on(function.command_output(run(&["--fail=no data"]))).unwrap();
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""));
+    assert_eq!(failed.stderr, "before the end\nerror: no data\n");
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = DirectoryGrant { host: folder.path().to_owned(), guest: "/out".to_owned(), writable: true };
+    let into = CommandRun { directories: vec![out], ..run(&["--into=/out/r.json"]) };
+    assert_eq!(block_on(function.command_output(into)).unwrap().stdout, "{\"epoch\":1}\n");
+    let written = std::fs::read_to_string(folder.path().join("r.json")).unwrap();
+    assert!(written.contains("\"env.RATE\":0.5"), "{written}");
+}
+
+#[test]
+fn a_recorded_command_ends_at_its_deadline() {
+    let host = host();
+    let function = load(&host, command("cli_trial")).unwrap();
+    let run = CommandRun {
+        arguments: vec!["--loop=true".to_owned()],
+        deadline: Some(Duration::from_millis(50)),
+        ..CommandRun::default()
+    };
+    let error = block_on(function.command_output(run)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let function = load(&host, guest("function_echo")).unwrap();
+    let error = block_on(function.command_output(CommandRun::default())).unwrap_err();
+    assert!(error.to_string().contains("cannot be run as a command"), "{error}");
+}
+
+#[test]
 fn a_command_for_wasi_0_3_runs() {
     let host = host();
     let function = load(&host, guest("p3_hello")).unwrap();
     assert_eq!(block_on(function.run_command(&[], Some(Duration::from_secs(60)))).unwrap(), 0);
+    let recorded = block_on(function.command_output(CommandRun::default())).unwrap();
+    assert_eq!((recorded.code, recorded.stdout.as_str()), (0, "hello from WASI 0.3\n"));
 }
 
 #[test]

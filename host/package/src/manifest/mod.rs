@@ -6,7 +6,7 @@
 mod error;
 pub(crate) mod reader;
 mod sections;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -36,6 +36,16 @@ pub(crate) struct Entry<'a> {
     span: Range<usize>,
 }
 
+/// A value that is neither an array nor a table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Text(&'a str),
+    Integer(i64),
+    /// Finite.
+    Float(f64),
+    Boolean(bool),
+}
+
 type Result<T> = std::result::Result<T, Error>;
 
 impl<'a> Source<'a> {
@@ -184,6 +194,39 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// An integer, 0 or above.
+    pub(crate) fn whole(&self) -> Result<u64> {
+        let integer = self.value.as_integer().ok_or_else(|| self.wrong_type("an integer"))?;
+        u64::from_str_radix(integer.as_str(), integer.radix())
+            .map_err(|_| self.bad("it must be 0 or above and fit into 64 bits"))
+    }
+
+    /// A value alone.
+    pub(crate) fn scalar(&self) -> Result<Scalar<'a>> {
+        match self.value {
+            DeValue::String(text) => Ok(Scalar::Text(text.as_ref())),
+            DeValue::Boolean(value) => Ok(Scalar::Boolean(*value)),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .map(Scalar::Integer)
+                .map_err(|_| self.bad("it must fit into 64 bits")),
+            DeValue::Float(float) => match float.as_str().parse::<f64>() {
+                Ok(float) if float.is_finite() => Ok(Scalar::Float(float)),
+                _ => Err(self.bad("it must be a finite number")),
+            },
+            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                Err(self.wrong_type("a number, a string, `true` or `false`"))
+            }
+        }
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
     /// A string that `parse` turns into a value; its error is the reason.
     pub(crate) fn parsed<T>(
         &self,
@@ -229,7 +272,7 @@ impl<'a> Entry<'a> {
         self.source.place(&self.span)
     }
 
-    fn wrong_type(&self, expected: &'static str) -> Error {
+    pub(crate) fn wrong_type(&self, expected: &'static str) -> Error {
         let found = match self.value {
             DeValue::String(text) => format!("the string \"{text}\""),
             DeValue::Integer(integer) => format!("the integer {}", integer.as_str()),

@@ -99,7 +99,7 @@ pub(super) fn version(text: &str) -> Result<String, String> {
 }
 
 /// A file inside the function's folder.
-pub(super) fn path_inside(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn path_inside(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let stays = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if text.is_empty() || !stays || text.contains('\\') {
@@ -157,7 +157,7 @@ pub(super) fn http_host(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-pub(super) fn guest_path(text: &str) -> Result<String, String> {
+pub(crate) fn guest_path(text: &str) -> Result<String, String> {
     let stays = Path::new(text).components().all(|part| !matches!(part, Component::ParentDir));
     if text.starts_with('/') && stays {
         return Ok(text.to_owned());

@@ -25,6 +25,16 @@ pub(super) struct Served {
     pub(super) asked: Capabilities,
 }
 
+impl Workload {
+    /// The first argument of a command.
+    pub(super) fn component(&self) -> Option<&str> {
+        match self {
+            Workload::Served(_) => None,
+            Workload::Command { component, .. } => Some(component),
+        }
+    }
+}
+
 /// The manifest of a workload. `name` is a label, `image` names a digest.
 pub(super) fn manifest(name: &str, image: &str, replicas: u32, workload: &Workload) -> String {
     let image = json!(image);
