@@ -1,6 +1,8 @@
-//! What a container leaves behind whose shim was killed: its processes, its
-//! control group, and what the runtime remembers of it.
+//! What a container leaves behind whose shim was killed, or became nobody's because
+//! containerd was: its processes, its control group, and what the runtime remembers
+//! of it.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +14,16 @@ use libcontainer::container::Container;
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The name of this program.
+const PROGRAM: &str = "containerd-shim-samara-v1";
+
 /// Where the shim's library keeps what it knows of containers.
 const STATES: &str = "/run/containerd";
 
 /// Ends and removes the container that `asked`, the arguments of the program,
 /// names.
 pub(crate) fn remove(runtime: &str, asked: &[String]) {
+    end_shims(asked);
     let Some(state) = state_of(runtime, asked) else { return };
     let mut outcome = Ok(());
     for _ in 0..TRIES {
@@ -33,6 +39,30 @@ pub(crate) fn remove(runtime: &str, asked: &[String]) {
     if let Err(error) = outcome {
         let _ = writeln!(std::io::stderr(), "warning: `{}` is left: {error}", state.display());
     }
+}
+
+/// Ends what serves the container, and what was to start it: containerd asks for a
+/// removal where it has no connection to them, nor will have one.
+fn end_shims(asked: &[String]) {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<libc::pid_t>().ok());
+        let (Some(pid), Ok(line)) = (pid, fs::read(entry.path().join("cmdline"))) else { continue };
+        let words = line.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        if is_shim_of(&words, asked) {
+            // SAFETY: a signal; should the process have ended meanwhile, it goes nowhere.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    }
+}
+
+/// Whether a command line is that of a shim which is for the container that `asked`
+/// names, and for no other.
+fn is_shim_of(line: &[String], asked: &[String]) -> bool {
+    let is_shim = line.first().is_some_and(|program| program.ends_with(PROGRAM));
+    let is_removal = line.last().is_some_and(|word| word == "delete");
+    let same = |flag: &str| value(asked, flag).is_some_and(|asked| value(line, flag) == Some(asked));
+    is_shim && !is_removal && ["namespace", "address", "id"].into_iter().all(same)
 }
 
 fn remove_state(state: &Path) -> anyhow::Result<()> {
@@ -58,6 +88,31 @@ fn value<'a>(asked: &'a [String], flag: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn only_the_container_s_own_shims_are_ended() {
+        let asked =
+            words("/bin/containerd-shim-samara-v1 -namespace n -address /c.sock -id c -bundle /b delete");
+        let of = |line: &str| is_shim_of(&words(line), &asked);
+        assert!(of("/bin/containerd-shim-samara-v1 -namespace n -id c -address /c.sock"));
+        assert!(of(
+            "/bin/containerd-shim-samara-v1 -namespace n -address /c.sock -publish-binary /p -id c start"
+        ));
+        for other in [
+            "/bin/containerd-shim-samara-v1 -namespace n -id pod -address /c.sock",
+            "/bin/containerd-shim-samara-v1 -namespace n -id c -address /other.sock",
+            "/bin/containerd-shim-samara-v1 -namespace other -id c -address /c.sock",
+            "/bin/containerd-shim-runc-v2 -namespace n -id c -address /c.sock",
+            "/bin/containerd-shim-samara-v1 -namespace n -address /c.sock -id c -bundle /b delete",
+        ] {
+            assert!(!of(other), "{other}");
+        }
+        assert!(!is_shim_of(&words("/bin/containerd-shim-samara-v1"), &words("delete")));
+    }
 
     #[test]
     fn only_names_lead_to_a_folder() {

@@ -1,12 +1,12 @@
 //! What containerd sees: a shim, named and versioned.
 
-use std::path::Path;
+use std::io::Write;
 
-use containerd_shim_wasm::shim::{Cli, Compiler, Shim, Version};
+use containerd_shim_wasm::shim::{Cli, Compiler, Config, Shim, Version};
 
 use crate::compile::LayerCompiler;
 use crate::container::Container;
-use crate::{bundle, compile, leftovers};
+use crate::{compile, leftovers, relay};
 
 /// The only kind of layer that containerd hands over whole: components. Models
 /// lie in the container's root, where they are mapped.
@@ -17,14 +17,26 @@ struct Samara;
 /// Does what containerd asks on the command line, and serves it as a shim.
 pub(crate) fn run() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    match asked.last().map(String::as_str) {
-        // containerd asks for it in the folder of the container that is to be.
-        Some("start") => bundle::prepare(Path::new(".")),
+    let is_to_serve = match asked.last().map(String::as_str) {
+        // It starts this program again, to serve.
+        Some("start") => false,
         // Asked when a shim is gone, and could not clean up itself.
-        Some("delete") => leftovers::remove(Samara::name(), &asked),
-        _ => compile::open_folder(),
-    }
-    Samara::run(None);
+        Some("delete") => {
+            leftovers::remove(Samara::name(), &asked);
+            false
+        }
+        _ => {
+            compile::open_folder();
+            if let Err(error) = relay::start() {
+                let _ = writeln!(std::io::stderr(), "error: cannot serve containerd: {error}");
+                std::process::exit(1);
+            }
+            true
+        }
+    };
+    // The log is a pipe. To open it takes until containerd reads it, which it does not
+    // do while it starts itself and waits for shims to clean up.
+    Samara::run(Config { no_setup_logger: !is_to_serve, ..Config::default() });
 }
 
 impl Shim for Samara {

@@ -1,0 +1,101 @@
+//! Stands between containerd and the shim's library: what one says reaches the
+//! other as [`Calls`] leaves it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use zygote::Zygote;
+
+use crate::calls::Calls;
+use crate::frame::Frame;
+
+/// Where a shim that serves has the socket that containerd connects to.
+const SOCKET: RawFd = 3;
+
+/// The library's socket, in the container's folder. It has the name for a moment only.
+const NAME: &str = "samara.sock";
+
+/// Frames are small, and there are two threads for each container.
+const STACK: usize = 256 << 10;
+
+/// Takes containerd's socket, and gives the library another one in its place. Where
+/// there is none, this program was not started to serve.
+///
+/// # Errors
+/// When the library's socket cannot be made.
+pub(crate) fn start() -> io::Result<()> {
+    let Some(outer) = containerd_socket() else { return Ok(()) };
+    let inner = library_socket()?;
+    spawn(move || accept(&outer, &inner))
+}
+
+fn containerd_socket() -> Option<UnixListener> {
+    let is_open = fs::read_link(format!("/proc/self/fd/{SOCKET}"));
+    if !is_open.is_ok_and(|link| link.to_string_lossy().starts_with("socket:")) {
+        return None;
+    }
+    // The library forks containers off a process that it makes of this one: it does
+    // so now, before there are threads, and sockets that no container is to have.
+    Zygote::init();
+    // SAFETY: it makes a new descriptor of one that is open.
+    let copy = unsafe { libc::fcntl(SOCKET, libc::F_DUPFD_CLOEXEC, SOCKET + 1) };
+    // SAFETY: the copy is open, and nobody else's.
+    (copy >= 0).then(|| UnixListener::from(unsafe { OwnedFd::from_raw_fd(copy) }))
+}
+
+/// Puts a socket where the library looks for containerd's, and gives the file by
+/// which it can be connected to.
+fn library_socket() -> io::Result<File> {
+    let listener = UnixListener::bind(NAME)?;
+    let place = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(NAME);
+    fs::remove_file(NAME)?;
+    // SAFETY: the listener is open, and what it takes the place of is containerd's
+    // socket, of which there is a copy.
+    if unsafe { libc::dup2(listener.as_raw_fd(), SOCKET) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    place
+}
+
+fn accept(outer: &UnixListener, inner: &File) {
+    let inner = format!("/proc/self/fd/{}", inner.as_raw_fd());
+    loop {
+        let connected = outer.accept().and_then(|(client, _)| join(client, UnixStream::connect(&inner)?));
+        if connected.is_err() {
+            // containerd sees its connection closed. Should files have run out, some
+            // will be free again.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Passes on what both say, until either has ended.
+fn join(client: UnixStream, library: UnixStream) -> io::Result<()> {
+    let calls = Arc::new(Calls::default());
+    let (to_client, to_library) = (client.try_clone()?, library.try_clone()?);
+    let asked = Arc::clone(&calls);
+    spawn(move || pass(client, to_library, |frame| asked.asked(frame)))?;
+    spawn(move || pass(library, to_client, |frame| calls.answered(frame)))
+}
+
+fn pass(mut from: UnixStream, mut to: UnixStream, change: impl Fn(&mut Frame)) {
+    while let Ok(Some(mut frame)) = Frame::read(&mut from) {
+        change(&mut frame);
+        if frame.write(&mut to).is_err() {
+            break;
+        }
+    }
+    // Both ways: a call whose caller is gone has no one to answer.
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("relay".to_owned()).stack_size(STACK).spawn(run).map(|_| ())
+}
