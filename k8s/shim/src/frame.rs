@@ -22,8 +22,13 @@ impl Frame {
     pub(crate) fn read(from: &mut impl Read) -> Result<Option<Self>> {
         let mut header = [0; MESSAGE_HEADER_LENGTH];
         // Between two frames it may end, and nowhere else.
-        if from.read(&mut header[..1])? == 0 {
-            return Ok(None);
+        loop {
+            match from.read(&mut header[..1]) {
+                Ok(0) => return Ok(None),
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         from.read_exact(&mut header[1..])?;
         let [l1, l2, l3, l4, s1, s2, s3, s4, kind, flags] = header;

@@ -12,6 +12,7 @@ use libcontainer::container::Container;
 /// Processes that were killed take a moment to go, and so long their control group
 /// cannot be removed.
 const TRIES: u32 = 40;
+const TRIES_TO_END: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The name of this program.
@@ -42,18 +43,36 @@ pub(crate) fn remove(runtime: &str, asked: &[String]) {
 }
 
 /// Ends what serves the container, and what was to start it: containerd asks for a
-/// removal where it has no connection to them, nor will have one.
+/// removal where it has no connection to them, nor will have one. A shim that was told
+/// to end is left the time to do so.
 fn end_shims(asked: &[String]) {
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse::<libc::pid_t>().ok());
-        let (Some(pid), Ok(line)) = (pid, fs::read(entry.path().join("cmdline"))) else { continue };
+    for _ in 0..TRIES_TO_END {
+        if shims(asked).is_empty() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    for pid in shims(asked) {
+        // SAFETY: a signal; should the process have ended meanwhile, it goes nowhere.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    // containerd asks in the container's folder.
+    let socket = fs::read_to_string("address").unwrap_or_default();
+    if let Some(socket) = socket.trim().strip_prefix("unix://") {
+        let _ = fs::remove_file(socket);
+    }
+}
+
+/// The processes of the shim that is for the container which `asked` names.
+fn shims(asked: &[String]) -> Vec<libc::pid_t> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_shim = |pid: &libc::pid_t| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = line.split(|&byte| byte == 0).filter(|word| !word.is_empty());
         let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        if is_shim_of(&words, asked) {
-            // SAFETY: a signal; should the process have ended meanwhile, it goes nowhere.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
-        }
-    }
+        is_shim_of(&words, asked)
+    };
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_shim).collect()
 }
 
 /// Whether a command line is that of a shim which is for the container that `asked`

@@ -99,3 +99,39 @@ fn pass(mut from: UnixStream, mut to: UnixStream, change: impl Fn(&mut Frame)) {
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("relay".to_owned()).stack_size(STACK).spawn(run).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use containerd_shim_protos::ttrpc::proto::{MESSAGE_TYPE_REQUEST, MESSAGE_TYPE_RESPONSE};
+
+    use super::*;
+
+    /// containerd's end and the library's, with a relay between.
+    fn joined() -> (UnixStream, UnixStream) {
+        let (containerd, client) = UnixStream::pair().unwrap();
+        let (library, server) = UnixStream::pair().unwrap();
+        join(client, library).unwrap();
+        (containerd, server)
+    }
+
+    #[test]
+    fn what_is_said_reaches_the_other_side() {
+        let (mut containerd, mut library) = joined();
+        let call = Frame::of(1, MESSAGE_TYPE_REQUEST, b"call".to_vec());
+        call.write(&mut containerd).unwrap();
+        assert_eq!(Frame::read(&mut library).unwrap(), Some(call));
+        let answer = Frame::of(1, MESSAGE_TYPE_RESPONSE, b"answer".to_vec());
+        answer.write(&mut library).unwrap();
+        assert_eq!(Frame::read(&mut containerd).unwrap(), Some(answer));
+    }
+
+    #[test]
+    fn when_one_side_ends_so_does_the_other() {
+        let (containerd, mut library) = joined();
+        drop(containerd);
+        assert_eq!(Frame::read(&mut library).unwrap(), None);
+        let (mut containerd, library) = joined();
+        drop(library);
+        assert_eq!(Frame::read(&mut containerd).unwrap(), None);
+    }
+}
