@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::images::project;
 use crate::node::{Node, Version, ran};
 use crate::on_every_containerd;
 
@@ -12,6 +13,7 @@ on_every_containerd!(
     settings_come_by_the_environment,
     a_restricted_container_serves,
     the_node_s_library_of_onnxruntime_serves,
+    a_function_that_describes_itself_sees_what_it_asks_for,
 );
 
 /// The repository's own example: a pipeline of two components and a model.
@@ -47,9 +49,14 @@ pub(crate) fn request_of_a_seven(node: &Node) -> (String, String) {
 
 /// Asks a container which digit the picture of a seven shows.
 pub(crate) fn answer(node: &Node, id: &str) -> String {
+    answer_of(node, node.task(id).unwrap().0)
+}
+
+/// As [`answer`], by the container's process.
+pub(crate) fn answer_of(node: &Node, process: u32) -> String {
     let (body, header) = request_of_a_seven(node);
     let arguments = ["--data-binary", &body, "-H", &header, "-H", "Content-Type: application/octet-stream"];
-    node.ask(id, &arguments, "/v2/models/digits/infer").unwrap()
+    node.ask_process(process, &arguments, "/v2/models/digits/infer").unwrap()
 }
 
 fn a_function_answers_and_drains(node: &Node) {
@@ -178,4 +185,23 @@ fn the_node_s_library_of_onnxruntime_serves(node: &Node) {
     assert_eq!(of_node, None, "no folder of the node's is open in the container");
     node.ctr(&["task", "kill", "--signal", "SIGTERM", "o"]).good();
     assert_eq!(node.ended("o"), 0);
+}
+
+/// It describes itself before it is known to be no command, and again when it is
+/// served. A command would see all of the environment and of the files.
+fn a_function_that_describes_itself_sees_what_it_asks_for(node: &Node) {
+    let asks =
+        "[capabilities]\nenvironment = [\"LEVEL\"]\ndirectories = [{ host = \"a\", guest = \"/asked\" }]\n";
+    let folder = project(node, "sees", &samara_test::guest("function_sees"), asks);
+    let image = node.pack(&folder, "sees");
+    let mount = |to: &str| format!("type=bind,src={},dst={to},options=rbind:ro", folder.display());
+    let (asked, mounted) = (mount("/asked"), mount("/mounted"));
+    let variables = ["--env", "LEVEL=3", "--env", "SECRET=s"];
+    node.launch(&[&["--mount", &asked, "--mount", &mounted], &variables[..]].concat(), &image, "s", &[]);
+    node.ready("s");
+    // The first line is as it was written, the second one a log's.
+    let said = node.said("s").replace('\\', "");
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("sees variables")).collect();
+    let expected = r#"sees variables ["LEVEL"] and folders ["/asked"]"#;
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(expected)), "{said}");
 }

@@ -3,45 +3,25 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::pods;
-
-/// In a node's folder.
-const POLICY: &str = "policy.toml";
-const LIBRARIES: &str = "libraries";
-
-/// A version of containerd that tests run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    /// Debian 12's. It takes functions as tar layers only.
-    V1_6,
-    /// Debian 13's. It hands components over as layers of their own.
-    V1_7,
-}
+pub(crate) use crate::version::{Kind, Version};
 
 /// containerd, and the containers that a test makes on it.
 pub(crate) struct Node {
     pub(crate) version: Version,
+    kind: Kind,
     folder: TempDir,
-    containerd: Child,
-    ctr: PathBuf,
-    options: Options,
+    /// containerd itself, and its client.
+    programs: [PathBuf; 2],
+    containerd: Mutex<Option<Child>>,
     /// Clients that wait for the end of containers, by these.
     waiting: Mutex<HashMap<String, Child>>,
-}
-
-/// What a node is for.
-#[derive(Debug, Clone, Copy, Default)]
-struct Options {
-    /// Names are those of kubelet, and there are networks.
-    has_pods: bool,
-    /// The shim obeys the policy in [`Node::policy`].
-    has_policy: bool,
 }
 
 /// What a program gave.
@@ -61,98 +41,101 @@ impl Ran {
     }
 }
 
-impl Version {
-    fn programs(self) -> Option<[PathBuf; 2]> {
-        match self {
-            Version::V1_6 => Some([samara_test::program("containerd")?, samara_test::program("ctr")?]),
-            Version::V1_7 => {
-                Some([samara_test::trixie_path("containerd")?, samara_test::trixie_path("ctr")?])
-            }
-        }
-    }
-
-    /// The form in which it takes functions.
-    pub(crate) fn form(self) -> &'static str {
-        match self {
-            Version::V1_6 => "tar",
-            Version::V1_7 => "mixed",
-        }
-    }
-}
-
 impl Node {
     /// Runs `test` on a node, and checks that nothing stays behind.
     ///
     /// # Panics
     /// When something does.
     pub(crate) fn with(version: Version, test: fn(&Node)) {
-        Self::try_with(version, Options::default(), test);
+        Self::of_kind(version, Kind::Bare, test);
     }
 
-    /// As [`with`](Self::with), on a node to which pods may come.
-    pub(crate) fn with_pods(version: Version, test: fn(&Node)) {
-        Self::try_with(version, Options { has_pods: true, has_policy: false }, test);
-    }
-
-    /// As [`with_pods`](Self::with_pods), on a node that has a policy once the test
-    /// has written one.
-    pub(crate) fn with_policy(version: Version, test: fn(&Node)) {
-        Self::try_with(version, Options { has_pods: true, has_policy: true }, test);
-    }
-
-    fn try_with(version: Version, options: Options, test: fn(&Node)) {
-        if options.has_pods && !pods::has_plugins() {
+    /// As [`with`](Self::with), on a node of some kind.
+    pub(crate) fn of_kind(version: Version, kind: Kind, test: fn(&Node)) {
+        if kind != Kind::Bare && !pods::has_plugins() {
             return;
         }
-        let Some(node) = Self::start(version, options) else { return };
+        let Some(node) = Self::start(version, kind) else { return };
         test(&node);
         node.remove_all();
         let left = node.left();
         assert!(left.is_empty(), "the test left behind:\n{}", left.join("\n"));
     }
 
-    fn start(version: Version, options: Options) -> Option<Self> {
+    fn start(version: Version, kind: Kind) -> Option<Self> {
         if !may_make_containers() {
             let reason = "tests of containers need root and namespaces of their own";
             assert!(!samara_test::must_have_everything(), "{reason}");
             eprintln!("skipped: {reason}");
             return None;
         }
-        let [containerd, ctr] = version.programs()?;
+        let programs = version.programs()?;
         // The paths of sockets are short.
         let folder = tempfile::Builder::new().prefix("samara-node-").tempdir_in("/tmp").unwrap();
-        let config = folder.path().join("config.toml");
-        fs::write(&config, configuration(folder.path(), options.has_pods)).unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let path = [samara_test::shim().parent().unwrap(), Path::new("/usr/sbin:/usr/bin:/sbin:/bin")]
-            .map(|folder| folder.display().to_string())
-            .join(":");
-        let mut command = Command::new(containerd);
-        command.arg("--config").arg(config).env("PATH", path);
-        command.env("SAMARA_NODE_FOLDER", folder.path().join("node"));
-        command.env("SAMARA_LIBRARIES", folder.path().join(LIBRARIES));
-        if options.has_policy {
-            command.env("SAMARA_POLICY", folder.path().join(POLICY));
+        let (containerd, waiting) = (Mutex::default(), Mutex::default());
+        let node = Self { version, kind, folder, programs, containerd, waiting };
+        for folder in ["etc/containerd", "opt"] {
+            fs::create_dir_all(node.folder().join(folder)).unwrap();
         }
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let containerd = command.spawn().unwrap();
-        let node = Self { version, folder, containerd, ctr, options, waiting: Mutex::default() };
-        node.until("containerd answers", || node.ctr(&["version"]).code == Some(0));
+        fs::write(node.configuration(), version.configuration(node.folder(), kind)).unwrap();
+        node.resume();
         Some(node)
+    }
+
+    /// containerd's own file.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder().join("etc/containerd/config.toml")
+    }
+
+    /// Starts containerd, and waits until it answers.
+    pub(crate) fn resume(&self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder().join("log")).unwrap();
+        let system = "/usr/sbin:/usr/bin:/sbin:/bin";
+        let shims = samara_test::shim().parent().unwrap().display().to_string();
+        let mut command = Command::new("unshare");
+        if self.kind == Kind::Installed {
+            // What is installed to the node's folder is where it would be on a node.
+            let script = "mount --bind \"$0/opt\" /opt && exec \"$@\"";
+            command.args(["--mount", "sh", "-c", script]).arg(self.folder()).env("PATH", system);
+        } else {
+            command.arg("--").env("PATH", format!("{shims}:{system}"));
+        }
+        let containerd = command
+            .arg(&self.programs[0])
+            .arg("--config")
+            .arg(self.configuration())
+            .env("SAMARA_NODE_FOLDER", self.folder().join("node"))
+            .env("SAMARA_LIBRARIES", self.libraries())
+            .envs((self.kind == Kind::Guarded).then(|| ("SAMARA_POLICY", self.policy())))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        *self.containerd.lock().unwrap() = Some(containerd);
+        self.until("containerd answers", || self.ctr(&["version"]).code == Some(0));
+    }
+
+    /// Ends containerd, as a crash does. Its containers are left alone.
+    pub(crate) fn crash(&self) {
+        if let Some(mut containerd) = self.containerd.lock().unwrap().take() {
+            let _ = containerd.kill();
+            let _ = containerd.wait();
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The file of the node's policy.
+    /// The file of the node's policy, where it has one.
     pub(crate) fn policy(&self) -> PathBuf {
-        self.folder().join(POLICY)
+        self.folder().join("policy.toml")
     }
 
     /// The folder of the node's libraries, which there is once a test makes it.
     pub(crate) fn libraries(&self) -> PathBuf {
-        self.folder().join(LIBRARIES)
+        self.folder().join("libraries")
     }
 
     /// Runs containerd's own client.
@@ -161,14 +144,14 @@ impl Node {
     }
 
     fn client(&self) -> Command {
-        let mut command = Command::new(&self.ctr);
+        let mut command = Command::new(&self.programs[1]);
         command.arg("--address").arg(self.socket()).args(["--namespace", &self.namespace()]);
         command
     }
 
     /// A name of the node's own: what runtimes remember goes by it.
     fn namespace(&self) -> String {
-        if self.options.has_pods {
+        if self.kind != Kind::Bare {
             return "k8s.io".to_owned();
         }
         self.folder().file_name().unwrap().to_string_lossy().into_owned()
@@ -255,7 +238,11 @@ impl Node {
     /// Asks a container over HTTP, from within its network; `None` while
     /// nothing listens there.
     pub(crate) fn ask(&self, id: &str, arguments: &[&str], path: &str) -> Option<String> {
-        let (pid, _) = self.task(id)?;
+        self.ask_process(self.task(id)?.0, arguments, path)
+    }
+
+    /// As [`ask`](Self::ask), by the container's process.
+    pub(crate) fn ask_process(&self, pid: u32, arguments: &[&str], path: &str) -> Option<String> {
         let network = format!("--net=/proc/{pid}/ns/net");
         // A network without a plugin of CNI has its loopback device down.
         ran(Command::new("nsenter").args([&network, "ip", "link", "set", "lo", "up"])).good();
@@ -280,6 +267,20 @@ impl Node {
         self.until_or(what, is_so, String::new);
     }
 
+    /// Waits for a moment that passes quickly.
+    ///
+    /// # Panics
+    /// When it has not come after a minute.
+    pub(crate) fn moment(&self, is_now: impl Fn(&Node) -> bool) {
+        for _ in 0..60_000 {
+            if is_now(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the moment has not come");
+    }
+
     #[track_caller]
     fn until_or(&self, what: &str, is_so: impl Fn() -> bool, instead: impl Fn() -> String) {
         for _ in 0..1200 {
@@ -297,11 +298,20 @@ impl Node {
             let _ = client.kill();
             let _ = client.wait();
         }
-        for id in self.ctr(&["container", "ls", "--quiet"]).stdout.split_whitespace() {
-            self.ctr(&["task", "delete", "--force", id]);
-            self.ctr(&["container", "delete", id]);
-        }
+        let ids = self.ctr(&["container", "ls", "--quiet"]).stdout;
+        let ids: Vec<&str> = ids.split_whitespace().collect();
+        std::thread::scope(|scope| {
+            for ids in ids.chunks(ids.len().div_ceil(8).max(1)) {
+                scope.spawn(|| ids.iter().for_each(|id| self.remove(id)));
+            }
+        });
         self.until("the shims end", || self.processes().is_empty());
+    }
+
+    /// Ends and removes a container, if there is one.
+    pub(crate) fn remove(&self, id: &str) {
+        self.ctr(&["task", "delete", "--force", id]);
+        self.ctr(&["container", "delete", id]);
     }
 
     /// The shims, which are started for a namespace. Their containers' processes
@@ -341,7 +351,7 @@ impl Node {
     /// Where the runtime keeps what it knows of this node's containers.
     /// Pods of all nodes share a folder.
     fn remembered(&self) -> Option<PathBuf> {
-        (!self.options.has_pods).then(|| Path::new("/run/containerd/samara").join(self.namespace()))
+        (self.kind == Kind::Bare).then(|| Path::new("/run/containerd/samara").join(self.namespace()))
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -360,8 +370,7 @@ impl Drop for Node {
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
-        let _ = self.containerd.kill();
-        let _ = self.containerd.wait();
+        self.crash();
         if let Some(remembered) = self.remembered() {
             let _ = fs::remove_dir_all(remembered);
         }
@@ -375,25 +384,17 @@ impl Drop for Node {
     }
 }
 
-/// Runs a program to its end.
-pub(crate) fn ran(command: &mut Command) -> Ran {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Self { code: output.status.code(), stdout, stderr }
     }
 }
 
-fn configuration(folder: &Path, has_pods: bool) -> String {
-    let disabled = if has_pods { "" } else { ", \"io.containerd.grpc.v1.cri\"" };
-    let at = folder.display();
-    let common = format!(
-        "version = 2\nroot = \"{at}/root\"\nstate = \"{at}/state\"\n\
-         disabled_plugins = [\"io.containerd.internal.v1.opt\"{disabled}]\n\
-         [grpc]\naddress = \"{at}/c.sock\"\n"
-    );
-    if has_pods { common + &pods::configuration(folder) } else { common }
+/// Runs a program to its end.
+pub(crate) fn ran(command: &mut Command) -> Ran {
+    command.stdin(Stdio::null()).output().unwrap().into()
 }
 
 /// Whether this process may do what a container needs.

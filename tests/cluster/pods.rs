@@ -9,7 +9,8 @@ use k8s_cri::v1::ContainerState;
 use crate::cri::{Kubelet, Pod, Wanted};
 use crate::functions::{digits, request_of_a_seven};
 use crate::images;
-use crate::node::{Node, Version, ran};
+use crate::node::{Kind, Node, Version, ran};
+use crate::on_containerd;
 
 /// Debian's place for the plugins that make networks.
 const PLUGINS: &str = "/usr/lib/cni";
@@ -17,42 +18,13 @@ const PLUGINS: &str = "/usr/lib/cni";
 /// What the shim's sandbox runs.
 const PAUSE: &str = "localhost/pause:1";
 
-mod containerd_1_6 {
-    use super::{Node, Version};
-
-    #[test]
-    fn a_pod_answers_and_ends_in_order() {
-        Node::with_pods(Version::V1_6, super::a_pod_answers_and_ends_in_order);
-    }
-
-    #[test]
-    fn a_pod_says_what_failed() {
-        Node::with_pods(Version::V1_6, super::a_pod_says_what_failed);
-    }
-}
-
-mod containerd_1_7 {
-    use super::{Node, Version};
-
-    #[test]
-    fn a_pod_answers_and_ends_in_order() {
-        Node::with_pods(Version::V1_7, super::a_pod_answers_and_ends_in_order);
-    }
-
-    #[test]
-    fn a_pod_says_what_failed() {
-        Node::with_pods(Version::V1_7, super::a_pod_says_what_failed);
-    }
-
-    #[test]
-    fn a_pod_comes_from_a_registry() {
-        Node::with_pods(Version::V1_7, super::a_pod_comes_from_a_registry);
-    }
-}
+on_containerd!(containerd_1_6, V1_6, Pods: a_pod_answers_and_ends_in_order, a_pod_says_what_failed);
+on_containerd!(containerd_1_7, V1_7, Pods: a_pod_answers_and_ends_in_order, a_pod_says_what_failed);
+on_containerd!(containerd_2, V2, Pods: a_pod_answers_and_ends_in_order, a_pod_says_what_failed);
 
 /// What containerd is told for pods: the runtime, networks that reach nothing but
 /// this machine, and no more rights than tests have.
-pub(crate) fn configuration(folder: &Path) -> String {
+pub(crate) fn configuration(version: Version, folder: &Path, kind: Kind) -> String {
     let networks = folder.join("networks");
     std::fs::create_dir_all(&networks).unwrap();
     // Each node has 16 addresses of its own, of those that nobody is given: 198.18.0.0/15.
@@ -64,11 +36,37 @@ pub(crate) fn configuration(folder: &Path) -> String {
         state.display()
     );
     std::fs::write(networks.join("10-samara.conflist"), network).unwrap();
-    let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
+    let (cri, pause) = match version {
+        Version::V2 => {
+            let images = "plugins.\"io.containerd.cri.v1.images\"";
+            let pause = format!("[{images}.pinned_images]\nsandbox = \"{PAUSE}\"\n");
+            ("plugins.\"io.containerd.cri.v1.runtime\"", pause)
+        }
+        Version::V1_6 | Version::V1_7 => {
+            let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
+            (cri, format!("[{cri}]\nsandbox_image = \"{PAUSE}\"\ndisable_tcp_service = true\n"))
+        }
+    };
+    let main = if version == Version::V2 { format!("[{cri}]\n") } else { String::new() };
+    let devices = match version {
+        Version::V1_6 => String::new(),
+        Version::V1_7 | Version::V2 => {
+            format!("enable_cdi = true\ncdi_spec_dirs = [\"{}\"]\n", folder.join("cdi").display())
+        }
+    };
+    let plugins = if version == Version::V2 {
+        format!("bin_dirs = [\"{PLUGINS}\"]")
+    } else {
+        format!("bin_dir = \"{PLUGINS}\"")
+    };
+    let runtime = format!(
+        "[{cri}.containerd]\ndefault_runtime_name = \"samara\"\n\
+         [{cri}.containerd.runtimes.samara]\nruntime_type = \"io.containerd.samara.v1\"\n"
+    );
+    let runtime = if kind == Kind::Installed { "" } else { &runtime };
     format!(
-        "[{cri}.containerd]\ndefault_runtime_name = \"samara\"\n[{cri}]\nsandbox_image = \"{PAUSE}\"\nrestrict_oom_score_adj = true\ndisable_tcp_service = true\n\
-         [{cri}.cni]\nbin_dir = \"{PLUGINS}\"\nconf_dir = \"{}\"\n\
-         [{cri}.containerd.runtimes.samara]\nruntime_type = \"io.containerd.samara.v1\"\n",
+        "{pause}{main}restrict_oom_score_adj = true\n{devices}\
+         [{cri}.cni]\n{plugins}\nconf_dir = \"{}\"\n{runtime}",
         networks.display()
     )
 }
@@ -97,7 +95,7 @@ pub(crate) fn kubelet(node: &Node) -> Kubelet {
 }
 
 /// Asks a pod from the machine's own network, which is not the pod's.
-fn ask(pod: &Pod, arguments: &[&str], path: &str) -> Option<String> {
+pub(crate) fn ask(pod: &Pod, arguments: &[&str], path: &str) -> Option<String> {
     let url = format!("http://{}:8080{path}", pod.address);
     let asked = ran(Command::new("curl")
         .args(["--silent", "--show-error", "--max-time", "60"])
@@ -168,28 +166,12 @@ fn last_words(
     let models = node.folder().join("models");
     std::fs::create_dir_all(&models).unwrap();
     let mounts: [(PathBuf, &str); 2] = [(message.clone(), "/dev/termination-log"), (models, "/models")];
-    let container = kubelet.run(pod, &Wanted { image, environment, mounts: &mounts, memory }).unwrap();
+    let container = kubelet
+        .run(pod, &Wanted { image, environment, mounts: &mounts, memory, ..Wanted::default() })
+        .unwrap();
     let exited = || kubelet.status(&container).state() == ContainerState::ContainerExited;
     node.until("the container ends", exited);
     assert_eq!(kubelet.status(&container).exit_code, 1, "{}", kubelet.log());
     kubelet.remove(&container);
     std::fs::read_to_string(message).unwrap()
-}
-
-fn a_pod_comes_from_a_registry(node: &Node) {
-    let Some(registry) = samara_test::registry::DockerRegistry::start(&Default::default()) else { return };
-    let kubelet = kubelet(node);
-    let image = format!("{}/team/digits:1", registry.host());
-    let store = node.folder().join("store").display().to_string();
-    let samara = |arguments: &[&str]| {
-        ran(Command::new(samara_test::samara()).args(["--store", &store]).args(arguments)).good()
-    };
-    samara(&["pack", &digits().display().to_string(), "-t", &image]);
-    samara(&["push", &image]);
-    kubelet.pull(&image);
-    let pod = kubelet.run_pod("pulled");
-    let container = kubelet.run(&pod, &Wanted { image: &image, ..Wanted::default() }).unwrap();
-    answers_seven(node, &pod);
-    kubelet.stop(&container, 30);
-    kubelet.remove_pod(&pod);
 }

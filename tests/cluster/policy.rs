@@ -9,18 +9,13 @@ use samara_test::registry::DockerRegistry;
 use crate::cri::Wanted;
 use crate::functions::digits;
 use crate::images;
-use crate::node::{Node, Version, ran};
+use crate::node::{Node, ran};
+use crate::on_containerd;
 use crate::pods::{answers_seven, kubelet};
 
-#[test]
-fn containerd_1_6_runs_only_what_is_signed() {
-    Node::with_policy(Version::V1_6, only_what_is_signed_runs);
-}
-
-#[test]
-fn containerd_1_7_runs_only_what_is_signed() {
-    Node::with_policy(Version::V1_7, only_what_is_signed_runs);
-}
+on_containerd!(containerd_1_6, V1_6, Guarded: only_what_is_signed_runs);
+on_containerd!(containerd_1_7, V1_7, Guarded: only_what_is_signed_runs);
+on_containerd!(containerd_2, V2, Guarded: only_what_is_signed_runs);
 
 fn only_what_is_signed_runs(node: &Node) {
     let Some(registry) = DockerRegistry::start(&Default::default()) else { return };
@@ -33,7 +28,7 @@ fn only_what_is_signed_runs(node: &Node) {
     publish(node, &command(node, "unsigned"), &unsigned, false);
     publish(node, &command(node, "later"), &later, false);
     for image in [&signed, &unsigned, &later] {
-        kubelet.pull(image);
+        kubelet.pull(image).unwrap();
     }
     // The pause container's image is the machine's choice.
     std::fs::write(node.policy(), "default = \"refuse\"\n").unwrap();

@@ -129,8 +129,14 @@ fn what_a_cluster_cannot_have_is_refused() {
 
 #[test]
 fn the_manifests_render_and_are_valid() {
-    let examples =
-        ["examples/digits", "examples/canary", "examples/job", "examples/kserve", "examples/sweep"];
+    let examples = [
+        "examples/digits",
+        "examples/canary",
+        "examples/image-volume",
+        "examples/job",
+        "examples/kserve",
+        "examples/sweep",
+    ];
     for folder in ["runtime", "base", "node-installer"].into_iter().chain(examples) {
         let Some(manifest) = rendered(folder) else { return };
         validate(&folder.replace('/', "-"), &manifest);
@@ -150,4 +156,6 @@ fn the_manifests_render_and_are_valid() {
         autoscaled.contains("    name: digits-function\n"),
         "the autoscaler finds its deployment: {autoscaled}"
     );
+    let volume = rendered("examples/image-volume").unwrap();
+    assert!(volume.contains("reference: registry.example.com/digits-model:1\n"), "{volume}");
 }

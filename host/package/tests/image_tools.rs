@@ -332,7 +332,7 @@ fn containerd_1_7() -> Option<PathBuf> {
     if bin.join("ctr").exists() {
         return Some(bin);
     }
-    skip("containerd 1.7 is missing; tests/fixtures/trixie.sh fetches it");
+    skip("containerd 1.7 is missing; tests/fixtures/debian.sh fetches it");
     None
 }
 

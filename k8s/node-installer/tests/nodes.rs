@@ -304,10 +304,17 @@ fn waiting_ends_with_sigterm() {
 
 #[test]
 fn containerd_takes_the_configuration() {
-    // A configuration of version 3 is for containerd 2, which tests do not have.
-    let programs = [samara_test::program("containerd"), samara_test::trixie_path("containerd")];
-    for containerd in programs.into_iter().flatten() {
-        for name in ["aks", "debian", "defaults", "gke", "kind", "kubeadm", "nvidia"] {
+    const V2: [&str; 7] = ["aks", "debian", "defaults", "gke", "kind", "kubeadm", "nvidia"];
+    // Only containerd 2 reads a configuration of version 3.
+    const V3: [&str; 1] = ["kubeadm-containerd-2"];
+    let programs = [
+        (samara_test::program("containerd"), V2.to_vec()),
+        (samara_test::trixie_path("containerd"), V2.to_vec()),
+        (samara_test::containerd_2("containerd"), [V2.as_slice(), &V3].concat()),
+    ];
+    for (containerd, names) in programs {
+        let Some(containerd) = containerd else { continue };
+        for name in names {
             let node = Node::of(name);
             let main = node.root().join(CONFIG);
             node.good("install", &["--restart", "never"]);
@@ -328,7 +335,8 @@ fn containerd_takes_the_configuration() {
             let dumped = dumped.unwrap();
             let place = format!("{}, {name}", containerd.display());
             assert!(dumped.status.success(), "{place}: {}", String::from_utf8_lossy(&dumped.stderr));
-            let dumped = String::from_utf8(dumped.stdout).unwrap();
+            // containerd 2 writes the other quotes.
+            let dumped = String::from_utf8(dumped.stdout).unwrap().replace('\'', "\"");
             let section = dumped.split("containerd.runtimes.samara]").nth(1).unwrap_or_default();
             let section = section.split("containerd.runtimes.samara.options]").next().unwrap_or_default();
             assert!(section.contains(&format!("runtime_type = \"/{SHIM}\"")), "{place}: {dumped}");

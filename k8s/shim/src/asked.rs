@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 /// The words after the program's name.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Asked(Vec<String>);
 
 impl Asked {
     pub(crate) fn of_this_program() -> Self {
-        Self(std::env::args().skip(1).collect())
+        std::env::args().skip(1).collect()
     }
 
     /// What is to be done: the last word.
@@ -43,6 +43,12 @@ impl Asked {
 /// Both are names in containerd, never paths.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && name != "." && name != ".."
+}
+
+impl FromIterator<String> for Asked {
+    fn from_iter<T: IntoIterator<Item = String>>(words: T) -> Self {
+        Self(words.into_iter().collect())
+    }
 }
 
 #[cfg(test)]

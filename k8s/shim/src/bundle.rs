@@ -26,17 +26,21 @@ pub(crate) fn specification(bundle: &Path) -> Result<Value> {
     serde_json::from_slice(&text).with_context(|| format!("`{}` is damaged", file.display()))
 }
 
-/// The Container Device Interface adds hooks of some kinds only, and the library
-/// takes those of the kind `prestart` for granted wherever there are hooks: a list
-/// without any is added.
+/// Gives hooks the kinds that the library expects: it takes those of the kind
+/// `prestart` for granted wherever there are hooks (the Container Device Interface
+/// adds others only), and runs them twice. Those of the kind `createRuntime` run at
+/// the same moment, and once.
 fn complete(file: &Path) -> Result<()> {
     let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let mut specification: Map<String, Value> = serde_json::from_slice(&text)?;
     let Some(Value::Object(hooks)) = specification.get_mut("hooks") else { return Ok(()) };
-    if hooks.get("prestart").is_some_and(Value::is_array) {
-        return Ok(());
-    }
-    hooks.insert("prestart".to_owned(), Value::Array(Vec::new()));
+    let taken = |value: Option<Value>| match value {
+        Some(Value::Array(hooks)) => hooks,
+        _ => Vec::new(),
+    };
+    let mut all = taken(hooks.insert("prestart".to_owned(), Value::Array(Vec::new())));
+    all.extend(taken(hooks.remove("createRuntime")));
+    hooks.insert("createRuntime".to_owned(), Value::Array(all));
     // Complete before it has the name: whoever reads it reads all of it.
     let whole = file.with_extension("json.samara");
     std::fs::write(&whole, serde_json::to_vec(&specification)?)?;
@@ -58,12 +62,25 @@ mod tests {
     }
 
     #[test]
-    fn hooks_have_a_list_of_each_kind_that_is_taken_for_granted() {
-        let hook = json!([{ "path": "/bin/true" }]);
-        let found = completed(&json!({ "ociVersion": "1.0.2", "hooks": { "createContainer": hook } }));
-        assert_eq!(found["hooks"], json!({ "createContainer": hook, "prestart": [] }));
-        for kept in [json!({ "ociVersion": "1.0.2" }), json!({ "hooks": { "prestart": hook } })] {
-            assert_eq!(completed(&kept), kept);
+    fn hooks_have_the_kinds_that_run_once() {
+        let hook = |name: &str| json!({ "path": format!("/bin/{name}") });
+        let (first, second) = (hook("first"), hook("second"));
+        let hooks = |hooks: Value| json!({ "ociVersion": "1.0.2", "hooks": hooks });
+        for (given, expected) in [
+            (
+                json!({ "createContainer": [first] }),
+                json!({ "createContainer": [first], "prestart": [], "createRuntime": [] }),
+            ),
+            (
+                json!({ "createRuntime": [second], "prestart": [first] }),
+                json!({ "prestart": [], "createRuntime": [first, second] }),
+            ),
+            (json!({ "prestart": null }), json!({ "prestart": [], "createRuntime": [] })),
+        ] {
+            assert_eq!(completed(&hooks(given)), hooks(expected.clone()));
+            assert_eq!(completed(&hooks(expected.clone())), hooks(expected));
         }
+        let none = json!({ "ociVersion": "1.0.2" });
+        assert_eq!(completed(&none), none);
     }
 }

@@ -42,14 +42,8 @@ pub(crate) fn end_well() -> i32 {
     0
 }
 
-/// Tells containerd why a container is not made, and gives the exit code.
-pub(crate) fn refuse(error: &Error) -> i32 {
-    let _ = writeln!(std::io::stderr(), "error: {}", message(error));
-    FAILED
-}
-
 /// The error with its causes, each said once, and what to do about it.
-fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if message.contains(&cause) {

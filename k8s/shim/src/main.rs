@@ -10,6 +10,8 @@ mod asked;
 #[cfg(target_os = "linux")]
 mod bundle;
 #[cfg(target_os = "linux")]
+mod calls;
+#[cfg(target_os = "linux")]
 mod command;
 #[cfg(target_os = "linux")]
 mod compile;
@@ -17,6 +19,8 @@ mod compile;
 mod container;
 #[cfg(target_os = "linux")]
 mod failure;
+#[cfg(target_os = "linux")]
+mod frame;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
@@ -33,6 +37,7 @@ mod logs;
 mod node;
 #[cfg(target_os = "linux")]
 mod policy;
+mod relay;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]

@@ -36,20 +36,21 @@ struct Named {
     digest: Digest,
 }
 
-/// Asks the policy about the container that is to be made, whose specification
+/// Asks the policy about the container `id` that is to be made, whose specification
 /// lies in `bundle`.
 ///
 /// # Errors
 /// When the policy cannot be read, or refuses the image: then the container must
 /// not be made.
-pub(crate) fn check(bundle: &Path, asked: &Asked) -> Result<()> {
+pub(crate) fn check(bundle: &Path, id: &str, asked: &Asked) -> Result<()> {
     let Some(file) = file() else { return Ok(()) };
     let policy = Policy::load(&file).context("no container can run without the node's policy")?;
     if is_sandbox(&bundle::specification(bundle)?) {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let names = runtime.block_on(names(asked)).context("cannot ask containerd for the container's image")?;
+    let names =
+        runtime.block_on(names(id, asked)).context("cannot ask containerd for the container's image")?;
     let store = Store::at(node::store());
     let mut refused = None;
     for name in &names {
@@ -94,9 +95,9 @@ fn fetch(store: &Store, exact: &Reference) -> Result<()> {
 
 /// The names of the container's image: the one that the container was made by, or
 /// all that its content has where that is no name.
-async fn names(asked: &Asked) -> Result<Vec<Named>> {
-    let (Some(namespace), Some(id), Some(address)) = (asked.namespace(), asked.id(), asked.address()) else {
-        bail!("it has said neither which container that is nor where it listens");
+async fn names(id: &str, asked: &Asked) -> Result<Vec<Named>> {
+    let (Some(namespace), Some(address)) = (asked.namespace(), asked.address()) else {
+        bail!("it has said neither what it calls itself nor where it listens");
     };
     let channel = containerd_client::connect(&address).await?;
     let get = GetContainerRequest { id: id.to_owned() };

@@ -1,13 +1,13 @@
 //! What containerd sees: a shim, named and versioned.
 
-use std::path::Path;
+use std::io::Write;
 
-use containerd_shim_wasm::shim::{Cli, Compiler, Shim, Version};
+use containerd_shim_wasm::shim::{Cli, Compiler, Config, Shim, Version};
 
 use crate::asked::Asked;
 use crate::compile::LayerCompiler;
 use crate::container::Container;
-use crate::{bundle, compile, failure, leftovers, libraries, policy};
+use crate::{compile, leftovers, libraries, relay};
 
 /// The only kind of layer that containerd hands over whole: components. Models
 /// lie in the container's root, where they are mapped.
@@ -18,26 +18,27 @@ struct Samara;
 /// Does what containerd asks on the command line, and serves it as a shim.
 pub(crate) fn run() {
     let asked = Asked::of_this_program();
-    match asked.action() {
-        // containerd asks for it in the folder of the container that is to be.
-        Some("start") => start(&asked),
+    let is_to_serve = match asked.action() {
+        // It starts this program again, to serve.
+        Some("start") => false,
         // Asked when a shim is gone, and could not clean up itself.
-        Some("delete") => leftovers::remove(Samara::name(), &asked),
+        Some("delete") => {
+            leftovers::remove(Samara::name(), &asked);
+            false
+        }
         _ => {
             compile::open_folder();
             libraries::open_folder();
+            if let Err(error) = relay::start(asked) {
+                let _ = writeln!(std::io::stderr(), "error: cannot serve containerd: {error}");
+                std::process::exit(1);
+            }
+            true
         }
-    }
-    Samara::run(None);
-}
-
-fn start(asked: &Asked) {
-    let bundle = Path::new(".");
-    if let Err(error) = policy::check(bundle, asked) {
-        // What is printed becomes containerd's message, and the pod's event.
-        std::process::exit(failure::refuse(&error));
-    }
-    bundle::prepare(bundle);
+    };
+    // The log is a pipe. To open it takes until containerd reads it, which it does not
+    // do while it starts itself and waits for shims to clean up.
+    Samara::run(Config { no_setup_logger: !is_to_serve, ..Config::default() });
 }
 
 impl Shim for Samara {

@@ -81,6 +81,14 @@ pub fn shim() -> PathBuf {
     built("containerd-shim-samara-v1", "containerd-shim-samara")
 }
 
+/// The program that installs the shim, built with the tests, beside their own.
+///
+/// # Panics
+/// When it is not there.
+pub fn installer() -> PathBuf {
+    built("samara-node-installer", "samara-node-installer")
+}
+
 fn built(program: &str, package: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join(program);
