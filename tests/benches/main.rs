@@ -2,7 +2,7 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [weights]
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [trees] [weights]
 //! [serving] [serving-large] [serving-stress]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
@@ -17,19 +17,21 @@ mod pull;
 mod serving;
 mod stats;
 mod stress;
+mod trees;
 mod weights;
 
 use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
+    ("trees", trees::run),
     ("weights", weights::run),
     ("serving", serving::run),
     ("serving-large", serving::run_large),

@@ -10,6 +10,8 @@ mod case;
 mod hostile;
 #[path = "learned/operators.rs"]
 mod operators;
+#[path = "learned/pair.rs"]
+mod pair;
 
 use std::sync::Arc;
 

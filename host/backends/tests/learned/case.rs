@@ -109,7 +109,8 @@ pub(crate) fn share_of_differences(found: &Tensor, expected: &Tensor) -> f64 {
         pairs.filter(|(a, b)| a != b).count()
     } else {
         let (found, expected) = (numbers(found), numbers(expected));
-        found.iter().zip(&expected).filter(|(a, b)| !((**a - **b).abs() <= 1e-5 * b.abs().max(1.0))).count()
+        let differs = |(a, b): &(&f64, &f64)| a.is_nan() || (*a - *b).abs() > 1e-5 * b.abs().max(1.0);
+        found.iter().zip(&expected).filter(differs).count()
     };
     differing as f64 / found.len() as f64
 }

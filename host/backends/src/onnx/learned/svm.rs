@@ -126,7 +126,7 @@ impl Machine {
         }
         let support = attributes.floats("support_vectors")?;
         let width = support.len() / vectors;
-        let expected = width.max(1).checked_mul(vectors).unwrap_or(usize::MAX);
+        let expected = width.max(1).saturating_mul(vectors);
         attributes.has_length("support_vectors", support.len(), expected)?;
         Ok(Self { kernel: Kernel::read(attributes)?, vectors: support.to_vec(), coefficients, rho, width })
     }

@@ -1,6 +1,7 @@
 //! Ensembles of decision trees: every node is where its parent says, every way
 //! ends at a leaf, and every leaf has something to say.
 
+mod named;
 mod nodes;
 mod roots;
 

@@ -52,7 +52,7 @@ pub(super) fn probit(score: f32) -> f32 {
     const A: f32 = 0.147;
     let x = 2.0 * score - 1.0;
     let log = ((1.0 - x) * (1.0 + x)).ln();
-    let half = 2.0 / (3.14159 * A) + 0.5 * log;
+    let half = 2.0 / (std::f32::consts::PI * A) + 0.5 * log;
     let inverse = ((half * half - 1.0 / A * log).sqrt() - half).sqrt();
     std::f32::consts::SQRT_2 * if x < 0.0 { -inverse } else { inverse }
 }

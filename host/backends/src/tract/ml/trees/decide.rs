@@ -118,8 +118,8 @@ fn two<T: Number>(numbers: &mut [T], spoken: &mut [bool], base: &[T]) -> usize {
             numbers[1] = numbers[1].plus(second);
             2
         }
-        [ref lone @ ..] => {
-            if let [first] = lone {
+        _ => {
+            if let [first] = base {
                 numbers[0] = numbers[0].plus(*first);
             }
             if spoken[1] { 2 } else { 1 }
