@@ -3,26 +3,27 @@
 
 use anyhow::{Context, Result};
 use samara_backends::RegistryOptions;
-use samara_nn::{Choice, Format, LoadOptions, ModelSource, RunContext, Session, Tensor};
+use samara_nn::{Choice, Datatype, Format, LoadOptions, ModelSource, RunContext, Session, Tensor};
 
 use crate::stats::{Pair, show};
 
 const ROUNDS: usize = 31;
 
 /// A forest of 100 trees for ten and for two classes, and boosted models of 200 trees.
-const MODELS: [&str; 5] = ["forest", "forest_two", "forest_regression", "boosting_two", "lightgbm_two"];
+const MODELS: [&str; 6] =
+    ["forest", "forest_two", "forest_regression", "boosting_two", "lightgbm_two", "xgboost_two"];
 
 /// Rows in a run, and runs in a round.
 const BATCHES: [(usize, usize); 2] = [(1, 500), (256, 20)];
 
 pub(crate) fn run() -> Result<()> {
-    let (Some(library), folder) =
-        (samara_test::onnxruntime_library(), samara_test::target().join("fixtures/sklearn"))
-    else {
-        return Ok(());
-    };
+    let Some(library) = samara_test::onnxruntime_library() else { return Ok(()) };
+    let folder = samara_test::target().join("fixtures/sklearn");
     let options = RegistryOptions { onnxruntime_libraries: vec![library], ..RegistryOptions::default() };
     let backends = samara_backends::registry(&options);
+    let Some(list) = samara_test::fixture(folder.join("cases.json")) else { return Ok(()) };
+    let cases: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(list)?)?;
+    let data = std::fs::read(folder.join("data.bin"))?;
     println!("ensembles of trees, one thread, {ROUNDS} rounds");
     println!("| model, rows | tract | onnxruntime | ratio |");
     println!("|---|---|---|---|");
@@ -42,8 +43,10 @@ pub(crate) fn run() -> Result<()> {
                 let (_, model) = backends.load(&source, &Choice::from(backend), &options)?;
                 let width = model.signature().inputs[0].shape.last().copied();
                 let width = usize::try_from(width.context("it takes no rows")?)?;
-                let values = (0..rows * width).map(|i| (i * 7919 % 1009) as f32 / 63.0).collect();
-                Ok((model.session()?, Tensor::from_vec([rows, width], values)?))
+                let case = cases.iter().find(|case| case["name"] == name).context("it is no case")?;
+                let start = case["inputs"][0]["data"][0].as_u64().context("it has no rows")? as usize;
+                let bytes = data.get(start..start + rows * width * 4).context("it has too few rows")?;
+                Ok((model.session()?, Tensor::new(Datatype::Fp32, [rows, width], bytes.to_vec())?))
             };
             let repeat = |(session, input): &mut (Box<dyn Session>, Tensor)| -> Result<()> {
                 for _ in 0..runs {
