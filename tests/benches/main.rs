@@ -2,8 +2,9 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [weights]
-//! [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs the named ones, or all.
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [trees] [weights]
+//! [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
+//! the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod batching;
@@ -18,19 +19,21 @@ mod pull;
 mod serving;
 mod stats;
 mod stress;
+mod trees;
 mod weights;
 
 use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
+    ("trees", trees::run),
     ("weights", weights::run),
     ("serving", serving::run),
     ("serving-large", serving::run_large),

@@ -117,7 +117,8 @@ pub fn registry(options: &RegistryOptions) -> BackendRegistry {
 /// or keeps weights in files that its `path` does not lead to.
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
 pub fn check(source: &ModelSource) -> Result<()> {
-    onnx::Outline::read(source, "samara").map(drop)
+    let flat = onnx::Flat::of(source, "samara")?;
+    onnx::Outline::read(&flat.source, "samara").map(drop)
 }
 
 /// Without a backend nothing is known of models.

@@ -2,15 +2,20 @@
 //! it: engines differ in what they make of a hostile file, so all of them get
 //! only files that are sound.
 
+mod attributes;
 mod check;
 mod data;
+pub(crate) mod learned;
+mod maps;
+mod read;
 mod wire;
 
 use std::fmt;
 
 use samara_nn::{Datatype, Error, ModelSource, Result};
 
-use wire::{Damage, Fields, Value};
+pub(crate) use maps::Flat;
+use read::read_model;
 
 /// A model file without its weights.
 pub(crate) struct Outline<'a> {
@@ -38,6 +43,8 @@ pub(crate) struct Node<'a> {
     pub outputs: Vec<&'a str>,
     pub tensors: Vec<Data<'a>>,
     pub graphs: Vec<Graph<'a>>,
+    /// The attributes as they stand in the file.
+    attributes: Vec<&'a [u8]>,
 }
 
 /// A tensor in the file: what it claims to be, and how much data it brings.
@@ -107,11 +114,35 @@ impl<'a> Outline<'a> {
         self.opsets.iter().find(|(domain, _)| is_default_domain(domain)).map_or(0, |&(_, version)| version)
     }
 
+    /// The version of another operator set, 0 when the model does not name it.
+    pub(crate) fn opset(&self, domain: &str) -> i64 {
+        self.opsets.iter().find(|(named, _)| *named == domain).map_or(0, |&(_, version)| version)
+    }
+
     /// Whether weights lie in other files.
     pub(crate) fn has_external_data(&self) -> bool {
         let mut found = false;
         self.for_each_data(&mut |data| found |= data.external.is_some());
         found
+    }
+
+    /// Whether it has operators of `ai.onnx.ml` and takes any number of rows.
+    /// Converters declare one label as its output then.
+    pub(crate) fn has_learned_of_rows(&self) -> bool {
+        let mut has_learned = false;
+        self.for_each_node(&mut |node| has_learned |= node.domain == learned::DOMAIN);
+        let is_open = |input: &ValueInfo<'_>| {
+            let shape = input.tensor.as_ref().and_then(|tensor| tensor.shape.as_deref());
+            !matches!(shape, Some([Dim::Fixed(_), ..]))
+        };
+        has_learned && self.free_inputs().any(is_open)
+    }
+
+    /// How many columns an output has, where a node of `ai.onnx.ml` says so.
+    /// Converters declare one of several.
+    pub(crate) fn learned_columns(&self, output: &str) -> Option<usize> {
+        let node = self.graph.nodes.iter().find(|node| node.outputs.contains(&output))?;
+        learned::Learned::read(node, self.opset(learned::DOMAIN)).ok()??.columns()
     }
 
     /// What the weights take in memory.
@@ -143,6 +174,15 @@ impl fmt::Display for Node<'_> {
         let name = if self.name.is_empty() { self.outputs.first().unwrap_or(&"") } else { &self.name };
         write!(f, "node {} (operator `{}`)", quote(name), short(self.operator))
     }
+}
+
+/// Reads one node.
+///
+/// # Errors
+/// In words.
+#[cfg(feature = "tract")]
+pub(crate) fn read_node(bytes: &[u8]) -> std::result::Result<Node<'_>, String> {
+    read::read_node(bytes, 0).map_err(|problem| problem.to_string())
 }
 
 pub(crate) fn is_default_domain(domain: &str) -> bool {
@@ -189,212 +229,6 @@ fn for_each_node<'a>(graph: &Graph<'a>, visit: &mut dyn FnMut(&Node<'a>)) {
         visit(node);
         for graph in &node.graphs {
             for_each_node(graph, visit);
-        }
-    }
-}
-
-/// Graphs within nodes within graphs are read this deep; no model comes near.
-const DEEPEST: usize = 16;
-
-fn read_model(bytes: &[u8]) -> Result<Outline<'_>, Problem> {
-    let (mut graph, mut opsets) = (None, Vec::new());
-    for field in Fields::new(bytes) {
-        match field? {
-            (7, value) => {
-                let earlier = graph.replace(read_graph(value.bytes(7)?, 0)?);
-                if earlier.is_some() {
-                    return Err(Problem::Twice("graph"));
-                }
-            }
-            (8, value) => opsets.push(read_opset(value.bytes(8)?)?),
-            _ => {}
-        }
-    }
-    let graph = graph.ok_or(Problem::NoGraph)?;
-    Ok(Outline { graph, opsets })
-}
-
-fn read_opset(bytes: &[u8]) -> Result<(&str, i64), Damage> {
-    let (mut domain, mut version) = ("", 0);
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => domain = value.text(1)?,
-            (2, value) => version = value.int(2)?,
-            _ => {}
-        }
-    }
-    Ok((domain, version))
-}
-
-fn read_graph(bytes: &[u8], depth: usize) -> Result<Graph<'_>, Problem> {
-    if depth > DEEPEST {
-        return Err(Problem::TooDeep);
-    }
-    let mut graph = Graph::default();
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => graph.nodes.push(read_node(value.bytes(1)?, depth)?),
-            (5, value) => graph.initializers.push(read_data(value.bytes(5)?)?),
-            (11, value) => graph.inputs.push(read_value_info(value.bytes(11)?)?),
-            (12, value) => graph.outputs.push(read_value_info(value.bytes(12)?)?),
-            (15, _) => graph.has_sparse_initializers = true,
-            _ => {}
-        }
-    }
-    Ok(graph)
-}
-
-fn read_node(bytes: &[u8], depth: usize) -> Result<Node<'_>, Problem> {
-    let mut node = Node::default();
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => node.inputs.push(value.text(1)?),
-            (2, value) => node.outputs.push(value.text(2)?),
-            (3, value) => node.name = value.text(3)?,
-            (4, value) => node.operator = value.text(4)?,
-            (5, value) => read_attribute(value.bytes(5)?, depth, &mut node)?,
-            (7, value) => node.domain = value.text(7)?,
-            _ => {}
-        }
-    }
-    Ok(node)
-}
-
-/// Takes the tensors and graphs out of an attribute.
-fn read_attribute<'a>(bytes: &'a [u8], depth: usize, node: &mut Node<'a>) -> Result<(), Problem> {
-    let (mut tensors, mut graphs) = (0, 0);
-    for field in Fields::new(bytes) {
-        let (number, value) = field?;
-        match number {
-            5 | 10 => node.tensors.push(read_data(value.bytes(number)?)?),
-            6 | 11 => node.graphs.push(read_graph(value.bytes(number)?, depth + 1)?),
-            _ => {}
-        }
-        tensors += usize::from(number == 5);
-        graphs += usize::from(number == 6);
-    }
-    if tensors > 1 || graphs > 1 {
-        return Err(Problem::Twice("attribute"));
-    }
-    Ok(())
-}
-
-fn read_data(bytes: &[u8]) -> Result<Data<'_>, Damage> {
-    let mut data = Data::default();
-    let (mut location, mut is_external) = (External::default(), false);
-    for field in Fields::new(bytes) {
-        let (number, value) = field?;
-        match number {
-            1 => data.dims.extend(value.ints(1)?),
-            2 => data.datatype = value.int(2)?,
-            4 => data.typed_count += value.count_fixed(4, 4)?,
-            5 | 7 | 11 => data.typed_count += value.count_varints(number)?,
-            6 => data.typed_count += u64::from(value.bytes(6).is_ok()),
-            8 => data.name = value.text(8)?,
-            9 => data.raw_length = Some(value.bytes(9)?.len() as u64),
-            10 => data.typed_count += value.count_fixed(10, 8)?,
-            13 => read_entry(value.bytes(13)?, &mut location)?,
-            14 => is_external = value.int(14)? == 1,
-            _ => {}
-        }
-    }
-    data.external = is_external.then_some(location);
-    Ok(data)
-}
-
-fn read_entry<'a>(bytes: &'a [u8], location: &mut External<'a>) -> Result<(), Damage> {
-    let (mut key, mut text) = ("", "");
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => key = value.text(1)?,
-            (2, value) => text = value.text(2)?,
-            _ => {}
-        }
-    }
-    match key {
-        "location" => location.location = text,
-        "offset" => location.offset = Some(text),
-        "length" => location.length = Some(text),
-        _ => {}
-    }
-    Ok(())
-}
-
-fn read_value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Damage> {
-    let mut info = ValueInfo::default();
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => info.name = value.text(1)?,
-            (2, value) => {
-                for field in Fields::new(value.bytes(2)?) {
-                    if let (1, value) = field? {
-                        info.tensor = Some(read_tensor_type(value.bytes(1)?)?);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(info)
-}
-
-fn read_tensor_type(bytes: &[u8]) -> Result<TensorType<'_>, Damage> {
-    let mut tensor = TensorType::default();
-    for field in Fields::new(bytes) {
-        match field? {
-            (1, value) => tensor.datatype = value.int(1)?,
-            (2, value) => {
-                let dims = Fields::new(value.bytes(2)?).filter_map(|field| match field {
-                    Ok((1, value)) => Some(read_dim(value)),
-                    Ok(_) => None,
-                    Err(damage) => Some(Err(damage)),
-                });
-                tensor.shape = Some(dims.collect::<Result<_, _>>()?);
-            }
-            _ => {}
-        }
-    }
-    Ok(tensor)
-}
-
-fn read_dim(value: Value<'_>) -> Result<Dim<'_>, Damage> {
-    let mut dim = Dim::Unknown;
-    for field in Fields::new(value.bytes(1)?) {
-        match field? {
-            (1, value) => dim = Dim::Fixed(value.int(1)?),
-            (2, value) => dim = Dim::Named(value.text(2)?),
-            _ => {}
-        }
-    }
-    Ok(match dim {
-        // What exporters write for a size that they do not know.
-        Dim::Fixed(size) if size < 0 => Dim::Unknown,
-        Dim::Named("" | "?") => Dim::Unknown,
-        dim => dim,
-    })
-}
-
-/// Why a file has no outline.
-enum Problem {
-    Damage(Damage),
-    NoGraph,
-    Twice(&'static str),
-    TooDeep,
-}
-
-impl From<Damage> for Problem {
-    fn from(damage: Damage) -> Self {
-        Problem::Damage(damage)
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Damage(damage) => write!(f, "not a sound ONNX file: {damage}"),
-            Problem::NoGraph => f.write_str("not an ONNX file: it holds no graph"),
-            Problem::Twice(what) => write!(f, "it holds a second {what} where there can be one"),
-            Problem::TooDeep => write!(f, "graphs are nested more than {DEEPEST} deep"),
         }
     }
 }

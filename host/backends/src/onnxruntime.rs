@@ -19,7 +19,7 @@ use samara_nn::{
     Probe, Result, RunContext, Session, Signature, Target, Tensor, TensorSpec,
 };
 
-use crate::onnx::{Outline, quote};
+use crate::onnx::{Flat, Outline, quote};
 use crate::precision::own_datatypes_only;
 use crate::provider::Provider;
 use crate::stack::on_large_stack;
@@ -118,6 +118,8 @@ impl Backend for OnnxRuntime {
             .library
             .get()
             .map_err(|reason| Error::BackendUnavailable { backend: NAME.to_owned(), reason })?;
+        let flat = Flat::of(source, NAME)?;
+        let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;
         let opener = Opener {
             library: loaded.clone(),
@@ -130,7 +132,7 @@ impl Backend for OnnxRuntime {
         };
         let first = opener.open()?;
         let elsewhere = opener.elsewhere(&first)?;
-        let signature = signature(source, &outline, &first)?;
+        let signature = flat.label(signature(source, &outline, &first)?, NAME)?;
         let weights = outline.weight_bytes();
         let on_device = if opener.place.is_some() { weights } else { 0 };
         Ok(Arc::new(OnnxRuntimeModel {
@@ -311,8 +313,15 @@ impl Session for OnnxRuntimeSession {
 
 fn signature(source: &ModelSource, outline: &Outline<'_>, native: &NativeSession) -> Result<Signature> {
     let inputs = native.inputs().iter().map(|outlet| spec(source, outlet));
+    let any_rows = outline.has_learned_of_rows();
     let outputs = native.outputs().iter().map(|outlet| {
-        let spec = spec(source, outlet)?;
+        let mut spec = spec(source, outlet)?;
+        if any_rows && spec.shape == [1] {
+            spec.shape = vec![ANY_SIZE];
+        }
+        if let ([_, columns], Some(learned)) = (&mut spec.shape[..], outline.learned_columns(outlet.name())) {
+            *columns = i64::try_from(learned).unwrap_or(ANY_SIZE);
+        }
         // No axes is what the library also says where it does not know.
         let declared = outline.graph.outputs.iter().find(|output| output.name == outlet.name());
         let declares_shape = declared

@@ -3,6 +3,7 @@
 
 pub(crate) mod error;
 mod guard;
+mod ml;
 mod plan;
 mod prepare;
 pub(crate) mod read;
@@ -18,7 +19,7 @@ use samara_nn::{
     Signature, Target,
 };
 
-use crate::onnx::Outline;
+use crate::onnx::{Flat, Outline};
 use crate::precision::own_datatypes_only;
 use crate::stack::on_large_stack;
 use plan::Plans;
@@ -63,10 +64,13 @@ impl Backend for Tract {
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
         own_datatypes_only(source, NAME, options)?;
+        let flat = Flat::of(source, NAME)?;
+        let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;
         read::check_operators(source, &outline, NAME)?;
         let prepare = || prepare::prepare(source, &outline, options.threads, self.tensor_limit);
-        Ok(Arc::new(on_large_stack(NAME, prepare)?))
+        let model = on_large_stack(NAME, prepare)?;
+        Ok(Arc::new(TractModel { signature: flat.label(model.signature, NAME)?, ..model }))
     }
 }
 

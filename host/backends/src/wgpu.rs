@@ -10,7 +10,7 @@ use samara_nn::{
     ModelSource, Plan, Planned, Probe, Result, RunContext, Session, Signature, Target, Tensor,
 };
 
-use crate::onnx::Outline;
+use crate::onnx::{Flat, Outline};
 use crate::stack::on_large_stack;
 use crate::tract::{error::refused, read, rows};
 
@@ -35,12 +35,8 @@ impl Wgpu {
         Self { gpus: Arc::new(Gpus::new(options)), limits }
     }
 
-    fn load_typed(
-        &self,
-        source: &ModelSource,
-        outline: &Outline<'_>,
-        options: &LoadOptions,
-    ) -> Result<WgpuModel> {
+    fn load_typed(&self, flat: &Flat<'_>, outline: &Outline<'_>, options: &LoadOptions) -> Result<WgpuModel> {
+        let source = &*flat.source;
         let target = options.target;
         let limits = ExecutableOptions {
             allow_cpu_nodes: target == Target::GpuOrCpu,
@@ -57,11 +53,12 @@ impl Wgpu {
         let attempts: &[bool] = if read::is_dynamic(outline) { &[true, false] } else { &[true] };
         for &value_info in attempts {
             let typed = read::parse(source, NAME, value_info, limit)
-                .and_then(|model| attention::written_out(read::typed(read::with_symbols(model)?)?))
+                .and_then(|model| attention::written_out(read::typed(read::with_symbols(model, outline)?)?))
                 .and_then(|typed| Ok((read::outputs(&typed, outline)?, rows::batching(&typed), typed)));
             match typed {
                 Ok((outputs, batching, typed)) => {
                     let signature = Signature { inputs: read::inputs(outline), outputs };
+                    let signature = flat.label(signature, NAME)?;
                     let loaded = Executable::load(&self.gpus, adapter(target), &typed, &limits);
                     let executable = loaded.map_err(|error| failed(&source.name, error))?;
                     return Ok(WgpuModel(Arc::new(Loaded {
@@ -112,10 +109,12 @@ impl Backend for Wgpu {
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
         // Before the file: without a GPU there is nothing to read it for.
         self.gpus.choose(adapter(options.target)).map_err(|error| failed(&source.name, error))?;
+        let flat = Flat::of(source, NAME)?;
+        let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;
         read::check_operators(source, &outline, NAME)?;
         read::check_datatypes(source, &outline, NAME, &LACKED)?;
-        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(source, &outline, options))?))
+        Ok(Arc::new(on_large_stack(NAME, || self.load_typed(&flat, &outline, options))?))
     }
 }
 

@@ -52,6 +52,7 @@ fn specs(role: &str, described: Vec<contract::TensorSpec>) -> Result<Vec<TensorS
                 datatype: datatype(spec.datatype),
                 shape: spec.shape,
                 media_type: spec.media_type,
+                labels: Vec::new(),
                 name: spec.name,
             })
         })

@@ -18,6 +18,9 @@ pub struct TensorSpec {
     pub shape: Vec<i64>,
     /// What the bytes hold, e.g. `image/png`.
     pub media_type: Option<String>,
+    /// What the places along the last axis stand for, such as a classifier's
+    /// classes; empty where the model does not say.
+    pub labels: Vec<String>,
 }
 
 /// The inputs and outputs of a model or a function, in order.
@@ -29,7 +32,7 @@ pub struct Signature {
 
 impl TensorSpec {
     pub fn new(name: impl Into<String>, datatype: Datatype, shape: impl Into<Vec<i64>>) -> Self {
-        Self { name: name.into(), datatype, shape: shape.into(), media_type: None }
+        Self { name: name.into(), datatype, shape: shape.into(), media_type: None, labels: Vec::new() }
     }
 
     /// Checks a tensor against this declaration and gives it back, a lone

@@ -87,6 +87,9 @@ fn spec(spec: &TensorSpec) -> Value {
     if let Some(media_type) = &spec.media_type {
         value["media_type"] = media_type.as_str().into();
     }
+    if !spec.labels.is_empty() {
+        value["labels"] = spec.labels.as_slice().into();
+    }
     value
 }
 

@@ -23,6 +23,11 @@ pub(crate) fn make() -> Result<()> {
         step("writing ONNX's test cases");
         run(program(&python).arg("tests/fixtures/onnx_nodes.py").arg(&nodes))?;
     }
+    let learned = target().join("fixtures/sklearn");
+    if is_older(&learned.join("cases.json"), &["tests/fixtures/sklearn_models.py", REQUIREMENTS]) {
+        step("writing models of scikit-learn, XGBoost and LightGBM");
+        run(program(&python).arg("tests/fixtures/sklearn_models.py").arg(&learned))?;
+    }
     let classifier = root().join("examples/classify-image/classifier.onnx");
     if is_older(&classifier, &["examples/classify-image/make_model.py"]) {
         step("making the model of examples/classify-image");

@@ -5,6 +5,7 @@ mod clients;
 mod gpu;
 mod guide;
 mod http_functions;
+mod learned;
 mod read_digits;
 mod security;
 mod telemetry;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use samara_nn::{Error, ModelSource, Result};
 
+use super::learned::{self, Learned};
 use super::{Dim, Graph, Node, Outline, ValueInfo, data, quote};
 
 pub(super) struct Check<'a> {
@@ -20,7 +21,15 @@ const LONGEST_SIZE_NAME: usize = 512;
 
 impl Check<'_> {
     pub(super) fn outline(&self, outline: &Outline<'_>) -> Result<()> {
-        self.graph(&outline.graph, &mut Vec::new())?;
+        let version = outline.opset(learned::DOMAIN);
+        self.graph(&outline.graph, version, &mut Vec::new())?;
+        if version > learned::NEWEST {
+            return Err(self.unsupported(format!(
+                "it is written in version {version} of `{}`, and {} is the newest that is known",
+                learned::DOMAIN,
+                learned::NEWEST
+            )));
+        }
         if outline.graph.outputs.is_empty() {
             return Err(self.invalid("it has no outputs".to_owned()));
         }
@@ -57,7 +66,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn graph<'a>(&self, graph: &Graph<'a>, scope: &mut Scope<'_, 'a>) -> Result<()> {
+    fn graph<'a>(&self, graph: &Graph<'a>, version: i64, scope: &mut Scope<'_, 'a>) -> Result<()> {
         if graph.has_sparse_initializers {
             return Err(self.unsupported("it has sparse initializers; store them densely".to_owned()));
         }
@@ -74,6 +83,7 @@ impl Check<'_> {
                 data::check(tensor, self.source.path.as_deref())
                     .map_err(|reason| self.invalid(format!("{node}: its tensor: {reason}")))?;
             }
+            self.learned(node, version, graph)?;
             let mut uses = Vec::new();
             collect_uses(node, &mut uses);
             for name in &node.inputs {
@@ -97,10 +107,19 @@ impl Check<'_> {
             for nested in &node.graphs {
                 let mut inner: Scope<'_, 'a> = scope.clone();
                 inner.push(&names);
-                self.graph(nested, &mut inner)?;
+                self.graph(nested, version, &mut inner)?;
             }
         }
         Ok(())
+    }
+
+    /// What a node has learned, and whether the graph's input is as wide.
+    fn learned(&self, node: &Node<'_>, version: i64, graph: &Graph<'_>) -> Result<()> {
+        let learned = Learned::read(node, version).map_err(|fault| self.invalid(fault.to_string()))?;
+        let (Some(learned), Some(name)) = (learned, node.inputs.first()) else { return Ok(()) };
+        let input = graph.inputs.iter().find(|input| input.name == *name);
+        let shape = input.and_then(|input| input.tensor.as_ref()?.shape.as_deref()).unwrap_or(&[]);
+        learned.check_declared(shape).map_err(|reason| self.invalid(format!("{node}: {reason}")))
     }
 
     /// Every name of a graph, with the node that computes it.

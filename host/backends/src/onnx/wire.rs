@@ -114,7 +114,55 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// A message that is being written.
+#[derive(Default)]
+pub(crate) struct Writer {
+    written: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn value(&mut self, field: u32, value: Value<'_>) {
+        let (kind, field) = (value.kind(), u64::from(field));
+        self.varint(field << 3 | kind);
+        match value {
+            Value::Varint(value) => self.varint(value),
+            Value::Fixed32(bytes) => self.written.extend(bytes),
+            Value::Fixed64(bytes) => self.written.extend(bytes),
+            Value::Bytes(bytes) => {
+                self.varint(bytes.len() as u64);
+                self.written.extend(bytes);
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.value(field, Value::Bytes(bytes));
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.written
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.written.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.written.push(value as u8);
+    }
+}
+
 impl<'a> Value<'a> {
+    /// The number by which a tag names this kind of value.
+    fn kind(self) -> u64 {
+        match self {
+            Value::Varint(_) => 0,
+            Value::Fixed64(_) => 1,
+            Value::Bytes(_) => 2,
+            Value::Fixed32(_) => 5,
+        }
+    }
+
     pub(crate) fn bytes(self, field: u32) -> Result<&'a [u8], Damage> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
@@ -146,6 +194,31 @@ impl<'a> Value<'a> {
                 }
                 Ok(ints)
             }
+            _ => Err(Damage::WrongKind { field }),
+        }
+    }
+
+    pub(crate) fn float(self, field: u32) -> Result<f32, Damage> {
+        match self {
+            Value::Fixed32(bytes) => Ok(f32::from_le_bytes(bytes)),
+            _ => Err(Damage::WrongKind { field }),
+        }
+    }
+
+    /// The numbers of one occurrence of a repeated field, packed or not.
+    pub(crate) fn floats(self, field: u32) -> Result<Vec<f32>, Damage> {
+        match self {
+            Value::Fixed32(bytes) => Ok(vec![f32::from_le_bytes(bytes)]),
+            Value::Bytes(bytes) => Ok(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes).collect()),
+            _ => Err(Damage::WrongKind { field }),
+        }
+    }
+
+    /// The numbers of one occurrence of a repeated field, packed or not.
+    pub(crate) fn doubles(self, field: u32) -> Result<Vec<f64>, Damage> {
+        match self {
+            Value::Fixed64(bytes) => Ok(vec![f64::from_le_bytes(bytes)]),
+            Value::Bytes(bytes) => Ok(bytes.as_chunks().0.iter().copied().map(f64::from_le_bytes).collect()),
             _ => Err(Damage::WrongKind { field }),
         }
     }
@@ -183,6 +256,21 @@ mod tests {
         assert_eq!(fields[1].1.text(2), Ok("hi"));
         assert_eq!(fields[2], (3, Value::Fixed32([1, 0, 0, 0])));
         assert_eq!(fields[3], (4, Value::Fixed64([2, 0, 0, 0, 0, 0, 0, 0])));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut writer = Writer::default();
+        let values = [
+            (1, Value::Varint(u64::MAX)),
+            (2, Value::Bytes(b"hi")),
+            (300, Value::Fixed32([1, 2, 3, 4])),
+            (4, Value::Fixed64([8; 8])),
+        ];
+        values.iter().for_each(|&(field, value)| writer.value(field, value));
+        let bytes = writer.finish();
+        let fields: Vec<_> = Fields::new(&bytes).map(Result::unwrap).collect();
+        assert_eq!(fields, values);
     }
 
     #[test]

@@ -40,7 +40,7 @@ type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
 fn build(context: &ParsingContext<'_>, node: &NodeProto) -> Built {
     static OPERATORS: OnceLock<Onnx> = OnceLock::new();
-    let operators = &OPERATORS.get_or_init(tract_onnx::onnx).op_register.0;
+    let operators = &OPERATORS.get_or_init(super::ml::framework).op_register.0;
     let builder = operators.get(&node.op_type).ok_or_else(|| format_err!("no operator {}", node.op_type))?;
     let (inner, closures) = builder(context, node)?;
     let limit = match context.template.properties.get(LIMIT) {

@@ -9,6 +9,7 @@ use tract_onnx::tract_hir::internal::{TypedFact, format_err};
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
 use super::error::refused;
+use super::ml::Placed;
 use super::plan::{PerShape, Plan, Plans};
 use super::read::{
     check_datatypes, inputs, is_dynamic, outputs, parse, shape, typed, with_shapes, with_symbols,
@@ -31,8 +32,8 @@ pub(super) fn prepare(
     // inferred from open sizes.
     let attempts: &[bool] = if is_dynamic(outline) { &[true, false] } else { &[true] };
     for &value_info in attempts {
-        let typed =
-            parse(source, NAME, value_info, tensor_limit).and_then(|model| typed(with_symbols(model)?));
+        let typed = parse(source, NAME, value_info, tensor_limit)
+            .and_then(|model| typed(with_symbols(model, outline)?));
         let planned = typed.and_then(|typed| {
             let interface = outputs(&typed, outline)?;
             let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
@@ -96,12 +97,13 @@ fn executor(threads: usize) -> Executor {
     pool
 }
 
-/// What the constants of a model take. A plan holds them packed for its
+/// What the constants of a model take, and what its nodes have learned. A plan holds them packed for its
 /// kernels, which takes about as much.
 fn footprint(model: &TypedModel) -> Footprint {
     let constants = model.nodes().iter().filter(|node| node.op_is::<Const>());
     let bytes = constants.flat_map(|node| &node.outputs).map(|output| fact_bytes(&output.fact));
-    Footprint { host: bytes.sum(), device: 0, per_session: 0 }
+    let learned = model.nodes().iter().filter_map(|node| node.op_as::<Placed>()).map(Placed::bytes);
+    Footprint { host: bytes.chain(learned).sum(), device: 0, per_session: 0 }
 }
 
 fn fact_bytes(fact: &TypedFact) -> u64 {

@@ -15,8 +15,8 @@ use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, bail, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 
-use super::{guard, tensors};
-use crate::onnx::{self, Dim, Outline, is_default_domain, quote};
+use super::{guard, ml, tensors};
+use crate::onnx::{self, Dim, Outline, is_default_domain, learned, quote};
 
 /// Refuses models with operators that tract lacks, naming every one.
 ///
@@ -37,8 +37,14 @@ pub(crate) fn check_operators(
     let mut missing = BTreeSet::new();
     let mut first = None;
     outline.for_each_node(&mut |node| {
-        let known_domain = is_default_domain(node.domain) || OTHER_DOMAINS.contains(&node.domain);
-        if known_domain && framework().op_register.0.contains_key(node.operator) {
+        let known_there = match node.domain {
+            learned::DOMAIN => {
+                LEARNED.contains(&node.operator) || learned::OPERATORS.contains(&node.operator)
+            }
+            "com.microsoft" => !learned::OPERATORS.contains(&node.operator),
+            domain => is_default_domain(domain) && !learned::OPERATORS.contains(&node.operator),
+        };
+        if known_there && framework().op_register.0.contains_key(node.operator) {
             return;
         }
         first.get_or_insert_with(|| node.to_string());
@@ -137,12 +143,16 @@ pub(crate) fn parse(
     Ok(parsed.model)
 }
 
-/// Names every size that the inputs leave open.
-pub(crate) fn with_symbols(mut model: InferenceModel) -> TractResult<InferenceModel> {
+/// Names every size that the inputs leave open. Where something has learned of
+/// rows, all inputs have as many.
+pub(crate) fn with_symbols(mut model: InferenceModel, outline: &Outline<'_>) -> TractResult<InferenceModel> {
+    let rows = outline.has_learned_of_rows().then(|| TDim::from(model.symbols.new_with_prefix("rows")));
     for index in 0..model.inputs.len() {
         let fact = model.input_fact(index)?.clone();
-        let sizes = fact.shape.dims().map(|size| {
-            size.concretize().unwrap_or_else(|| TDim::from(model.symbols.new_with_prefix("size")))
+        let sizes = fact.shape.dims().enumerate().map(|(axis, size)| {
+            let rows = rows.clone().filter(|_| axis == 0);
+            let name = || rows.unwrap_or_else(|| TDim::from(model.symbols.new_with_prefix("size")));
+            size.concretize().unwrap_or_else(name)
         });
         let shape = ShapeFactoid::from(sizes.collect::<Vec<TDim>>());
         model.set_input_fact(index, fact.with_shape(shape))?;
@@ -183,14 +193,14 @@ pub(crate) fn typed(model: InferenceModel) -> TractResult<TypedModel> {
 /// The newest operator set that the conformance runs cover.
 const NEWEST_OPSET: i64 = 27;
 
-/// Domains whose operators tract has under the same names.
-const OTHER_DOMAINS: [&str; 2] = ["ai.onnx.ml", "com.microsoft"];
+/// Operators of `ai.onnx.ml` that tract has itself.
+const LEARNED: [&str; 2] = ["ArrayFeatureExtractor", "CategoryMapper"];
 
 /// tract's reader of ONNX files, with its operators.
 fn framework() -> &'static Onnx {
     static FRAMEWORK: OnceLock<Onnx> = OnceLock::new();
     FRAMEWORK.get_or_init(|| {
-        let mut framework = tract_onnx::onnx();
+        let mut framework = ml::framework();
         // Not in any published operator set, and it fills memory while it is read.
         framework.op_register.0.remove("ConstantLike");
         guard::guard(&mut framework);

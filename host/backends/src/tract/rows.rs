@@ -2,7 +2,7 @@
 //! through the graph, operator by operator, on the model that tract inferred.
 
 use samara_nn::Batching;
-use tract_onnx::prelude::{TDim, TypedModel};
+use tract_onnx::prelude::{OutletId, TDim, TypedModel};
 use tract_onnx::tract_hir::internal::{AxisOp, DatumType, InOut, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
@@ -15,6 +15,8 @@ use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
+
+use super::ml::Placed;
 
 /// [`Batching::Rows`] when axis 0 of every input and output is one and the same
 /// open size, and no operator mixes what lies along it. Operators that are not
@@ -41,7 +43,7 @@ fn follow(model: &TypedModel) -> Option<()> {
     for id in model.eval_order().ok()? {
         let node = model.node(id);
         let sizes = node.outputs.iter().any(|output| output.fact.datum_type == DatumType::TDim);
-        if sizes {
+        if sizes && !makes_numbers_sizes(model, node) {
             // A size that is a value: what is made of it may depend on the number of rows.
             return None;
         }
@@ -52,11 +54,19 @@ fn follow(model: &TypedModel) -> Option<()> {
             through(model, node, &given)?
         };
     }
-    let leads = |outlet: &tract_onnx::prelude::OutletId| {
+    let leads = |outlet: &OutletId| {
         let fact = model.outlet_fact(*outlet).ok();
         rows[outlet.node] == Some(0) && fact.is_some_and(|fact| fact.shape.first() == Some(&size))
     };
     (inputs.iter().all(leads) && outputs.iter().all(leads)).then_some(())
+}
+
+/// Whether a node only turns numbers into what tract has for those of 64 bits that
+/// may be sizes.
+fn makes_numbers_sizes(model: &TypedModel, node: &TypedNode) -> bool {
+    let is_number =
+        |input: &OutletId| model.outlet_fact(*input).is_ok_and(|fact| fact.datum_type != DatumType::TDim);
+    node.op_is::<Cast>() && node.inputs.iter().all(is_number)
 }
 
 /// Where the rows of a node's inputs lie in its outputs; the outer `None` when
@@ -76,6 +86,10 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
     }
     if node.op_is::<TypedConcat>() && given.iter().any(|rows| rows != &given[0]) {
         return None;
+    }
+    if let Some(learned) = node.op_as::<Placed>() {
+        let rank = model.outlet_fact(node.inputs[0]).ok()?.rank();
+        return (given.iter().all(|rows| *rows == Some(0)) && learned.keeps_rows(rank)).then_some(Some(0));
     }
     // The rest works on its first input; the others are its parameters.
     let axis = given[0];

@@ -46,7 +46,10 @@ pub(super) fn metadata(server: &Server, served: &Served) -> Result<Response<Body
     });
     let elsewhere = served.elsewhere();
     if !elsewhere.is_empty() {
-        metadata["parameters"] = json!({ "on_cpu": elsewhere });
+        metadata["parameters"]["on_cpu"] = json!(elsewhere);
+    }
+    for output in signature.outputs.iter().filter(|output| !output.labels.is_empty()) {
+        metadata["parameters"]["labels"][&output.name] = json!(output.labels);
     }
     Ok(written(&metadata))
 }
