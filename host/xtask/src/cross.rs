@@ -27,9 +27,8 @@ pub(crate) fn build(arguments: &[String]) -> Result<()> {
     if !succeeds(program("sh").args(["-c", &format!("rustup target list --installed | grep -qx {TARGET}")])) {
         run(program("rustup").args(["target", "add", TARGET]))?;
     }
-    let seccomp = cache()?.join("arm64");
-    run(program("sh").arg("tests/fixtures/arm64.sh").arg(&seccomp))?;
-    let seccomp = seccomp.join("usr/lib/aarch64-linux-gnu");
+    run(program("sh").arg("tests/fixtures/debian.sh"))?;
+    let seccomp = cache()?.join("arm64/usr/lib/aarch64-linux-gnu");
     step(&format!("building samara and its shim for {TARGET}"));
     let mut build = cargo();
     build.args(["build", "--target", TARGET, "--package", "samara", "--package", "containerd-shim-samara"]);

@@ -1,6 +1,6 @@
 //! What of containerd's calls the shim's library is not left alone with.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,14 @@ use crate::{bundle, failure, policy};
 
 const SERVICE: &str = "containerd.task.v2.Task";
 
+/// In the words of the library that makes containers, where two of its processes
+/// report in the wrong order: on a machine that is overloaded, once in a while. It
+/// takes away what it has made by then.
+const OUT_OF_ORDER: &str = "received unexpected message: InitReady";
+
+/// How often a container is made anew for that.
+const TRIES: u32 = 5;
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -25,11 +33,20 @@ pub(crate) struct Calls {
     asked: Asked,
     /// Streams that wait for a container's processes.
     pids: Mutex<HashSet<u32>>,
+    /// Containers that are being made, by their streams.
+    creates: Mutex<HashMap<u32, Create>>,
+}
+
+/// A call to make a container, and how often it may be made again.
+#[derive(Debug)]
+struct Create {
+    frame: Frame,
+    left: u32,
 }
 
 impl Calls {
     pub(crate) fn of(asked: Asked) -> Self {
-        Self { asked, pids: Mutex::default() }
+        Self { asked, ..Self::default() }
     }
 
     /// Whether a call is one that other systems are asked about.
@@ -56,13 +73,15 @@ impl Calls {
                     return refusal(frame, &error);
                 }
                 bundle::prepare(bundle);
+                let create = Create { frame: frame.clone(), left: TRIES };
+                lock(&self.creates).insert(frame.stream, create);
             }
             // Both begin with the container's name.
             "Pids" => {
                 "State".clone_into(&mut request.method);
                 if let Ok(payload) = request.write_to_bytes() {
                     frame.payload = payload;
-                    self.pids().insert(frame.stream);
+                    lock(&self.pids).insert(frame.stream);
                 }
             }
             _ => {}
@@ -70,19 +89,36 @@ impl Calls {
         None
     }
 
-    /// Makes of the library's answer what was asked for.
-    pub(crate) fn answered(&self, frame: &mut Frame) {
-        if frame.kind == MESSAGE_TYPE_RESPONSE
-            && self.pids().remove(&frame.stream)
-            && let Ok(payload) = processes(&frame.payload)
-        {
+    /// Makes of the library's answer what was asked for, or gives the call that it is
+    /// to be asked again.
+    pub(crate) fn answered(&self, frame: &mut Frame) -> Option<Frame> {
+        if frame.kind != MESSAGE_TYPE_RESPONSE {
+            return None;
+        }
+        let create = lock(&self.creates).remove(&frame.stream);
+        if let Some(create) = create {
+            return self.again(create, frame);
+        }
+        let asks_for_processes = lock(&self.pids).remove(&frame.stream);
+        if asks_for_processes && let Ok(payload) = processes(&frame.payload) {
             frame.payload = payload;
         }
+        None
     }
 
-    fn pids(&self) -> MutexGuard<'_, HashSet<u32>> {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn again(&self, create: Create, answer: &Frame) -> Option<Frame> {
+        let response = Response::parse_from_bytes(&answer.payload).ok()?;
+        if create.left == 0 || !response.status().message.contains(OUT_OF_ORDER) {
+            return None;
+        }
+        let frame = create.frame.clone();
+        lock(&self.creates).insert(answer.stream, Create { left: create.left - 1, ..create });
+        Some(frame)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The answer that a container is not made. What it says becomes the pod's event.
@@ -171,6 +207,28 @@ mod tests {
         let mut answered = refused.clone();
         calls.answered(&mut answered);
         assert_eq!(answered, refused);
+    }
+
+    #[test]
+    fn a_container_that_is_made_out_of_order_is_made_again() {
+        let refused = |words: &str| {
+            let mut status = Status::new();
+            status.set_code(Code::UNKNOWN);
+            status.message = format!("failed to create container: {words}");
+            answer(7, &Response { status: Some(status).into(), ..Response::default() })
+        };
+        let calls = Calls::default();
+        let create = CreateTaskRequest { bundle: "/no/such/folder".to_owned(), ..Default::default() };
+        let mut create = call("Create", &create);
+        assert_eq!(calls.asked(&mut create), None);
+        for _ in 0..TRIES {
+            assert_eq!(calls.answered(&mut refused(OUT_OF_ORDER)), Some(create.clone()));
+        }
+        assert_eq!(calls.answered(&mut refused(OUT_OF_ORDER)), None, "it is told at last");
+
+        assert_eq!(calls.asked(&mut create), None);
+        assert_eq!(calls.answered(&mut refused("no such file")), None);
+        assert_eq!(calls.answered(&mut refused(OUT_OF_ORDER)), None, "nobody asked for it");
     }
 
     #[test]

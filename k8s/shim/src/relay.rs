@@ -131,8 +131,11 @@ impl Joined {
 
     fn answer(&self, mut from: UnixStream) {
         while let Ok(Some(mut frame)) = Frame::read(&mut from) {
-            self.calls.answered(&mut frame);
-            if frame.write(&mut *lock(&self.client)).is_err() {
+            let told = match self.calls.answered(&mut frame) {
+                Some(call) => call.write(&mut *lock(&self.library)),
+                None => frame.write(&mut *lock(&self.client)),
+            };
+            if told.is_err() {
                 break;
             }
         }
