@@ -8,7 +8,7 @@ use crate::support::{has_gpu, numbers, ran, root, samara};
 
 #[test]
 fn examples_pass_their_own_tests() {
-    for example in ["digits", "hello-tensor"] {
+    for example in ["digits", "hello-tensor", "tabular"] {
         let said = samara(&["test", &format!("examples/{example}")]).good();
         assert!(said.trim_end().ends_with(", 0 failed"), "{example}: {said}");
     }
@@ -124,6 +124,18 @@ fn score_csv_needs_its_grant_and_then_scores() {
         denied.stderr
     );
     assert!(denied.stdout.is_empty(), "{}", denied.stdout);
+}
+
+#[test]
+fn inspect_names_the_classes_of_tabular() {
+    let facts = samara(&["inspect", "examples/tabular", "--output", "json"]).response();
+    let classes = serde_json::json!(["Barbera", "Barolo", "Grignolino"]);
+    for signature in [&facts["signature"], &facts["models"]["wine"]["signature"]] {
+        assert_eq!(signature["outputs"][1]["name"], "output_probability", "{signature}");
+        assert_eq!(signature["outputs"][1]["labels"], classes, "{signature}");
+        assert!(signature["outputs"][0].get("labels").is_none(), "{signature}");
+        assert!(signature["inputs"][0].get("labels").is_none(), "{signature}");
+    }
 }
 
 #[test]

@@ -15,11 +15,14 @@ use crate::compose::{Loaded, Use};
 use crate::error::Outcome;
 use crate::images::Images;
 use crate::interface;
-use crate::output::size_text;
+use crate::output::{printable, size_text};
 use crate::printer::{BOLD, DIM, Printer};
 use crate::settings::Settings;
 use crate::what::What;
 use image::ImageFacts;
+
+/// Labels of an output that are shown as text.
+const LABELS: usize = 10;
 
 /// Everything there is to say about a function.
 struct Facts<'a> {
@@ -69,7 +72,7 @@ fn plans(loaded: &Loaded, printer: &Printer) -> Result<BTreeMap<String, Plan>> {
 }
 
 /// A signature as JSON: inputs and outputs with name, datatype and shape, as
-/// in the protocol's model metadata.
+/// in the protocol's model metadata, and what else is known of each.
 pub(crate) fn signature_json(signature: &Signature) -> Value {
     let spec = |spec: &TensorSpec| {
         let mut entry = json!({
@@ -77,6 +80,9 @@ pub(crate) fn signature_json(signature: &Signature) -> Value {
         });
         if let Some(media_type) = &spec.media_type {
             entry["media_type"] = media_type.as_str().into();
+        }
+        if !spec.labels.is_empty() {
+            entry["labels"] = spec.labels.as_slice().into();
         }
         entry
     };
@@ -178,12 +184,25 @@ fn section(title: &str, lines: &[String]) -> String {
 
 fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
     let width = specs.iter().map(|spec| spec.name.chars().count()).max().unwrap_or(0);
-    let line = |spec: &TensorSpec| {
+    let lines = |spec: &TensorSpec| {
         let media_type =
             spec.media_type.as_deref().map(|media_type| format!("  {media_type}")).unwrap_or_default();
-        format!("{:<width$}  {}{}{media_type}", spec.name, spec.datatype, format_shape(&spec.shape))
+        let line =
+            format!("{:<width$}  {}{}{media_type}", spec.name, spec.datatype, format_shape(&spec.shape));
+        std::iter::once(line).chain(labels_text(&spec.labels))
     };
-    section(title, &specs.iter().map(line).collect::<Vec<_>>())
+    section(title, &specs.iter().flat_map(lines).collect::<Vec<_>>())
+}
+
+/// The line of labels below an output, in the order of its last axis.
+fn labels_text(labels: &[String]) -> Option<String> {
+    let shown: Vec<String> =
+        labels.iter().take(LABELS).map(|label| printable(label).replace('\n', "\\n")).collect();
+    let rest = match labels.len().saturating_sub(LABELS) {
+        0 => String::new(),
+        rest => format!(", … and {rest} more"),
+    };
+    (!labels.is_empty()).then(|| format!("  {DIM}labels: {}{rest}{DIM:#}", shown.join(", ")))
 }
 
 fn stage_text(stage: &StageSource) -> Vec<String> {
@@ -266,6 +285,28 @@ fn limits_text(limits: &Limits) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_stand_below_their_output_and_steer_no_terminal() {
+        let mut few = TensorSpec::new("scores", samara_nn::Datatype::Fp32, [-1, 3]);
+        few.labels = ["pale", "a\nb", "\u{1b}[2J"].map(str::to_owned).to_vec();
+        let mut many = TensorSpec::new("more", samara_nn::Datatype::Fp32, [-1, 12]);
+        many.labels = (0..12).map(|label| label.to_string()).collect();
+        assert_eq!(
+            specs_text("outputs", &[few.clone(), many.clone()]),
+            format!(
+                "  outputs\n    scores  FP32[-1,3]\n      {DIM}labels: pale, a\\nb, \\u{{1b}}[2J{DIM:#}\n    \
+                 more    FP32[-1,12]\n      {DIM}labels: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … and 2 more{DIM:#}\n"
+            )
+        );
+        let json =
+            signature_json(&Signature { inputs: Vec::new(), outputs: vec![few.clone(), many.clone()] });
+        assert_eq!(json["outputs"][0]["labels"], json!(few.labels));
+        assert_eq!(json["outputs"][1]["labels"], json!(many.labels));
+        let bare = TensorSpec::new("x", samara_nn::Datatype::Fp32, [1]);
+        let json = signature_json(&Signature { inputs: vec![bare], outputs: Vec::new() });
+        assert!(json["inputs"][0].get("labels").is_none());
+    }
 
     #[test]
     fn imports_are_grouped_by_package() {
