@@ -20,7 +20,8 @@ pub(crate) struct Digit {
 
 /// The digits that train, and those that judge.
 pub(crate) fn load() -> Result<(Vec<Digit>, Vec<Digit>), String> {
-    let mut digits = TEXT.lines().map(digit).collect::<Option<Vec<Digit>>>().ok_or("digits.txt is damaged")?;
+    let mut digits =
+        TEXT.lines().map(digit).collect::<Option<Vec<Digit>>>().ok_or("digits.txt is damaged")?;
     let judging = digits.split_off(TRAINING.min(digits.len()));
     Ok((digits, judging))
 }
@@ -30,5 +31,6 @@ fn digit(line: &str) -> Option<Digit> {
     let letters: [u8; PIXELS] = letters.as_bytes().try_into().ok()?;
     let label = label.parse().ok().filter(|&label| label < CLASSES)?;
     let is_sound = letters.iter().all(|letter| (b'a'..=b'q').contains(letter));
-    is_sound.then(|| Digit { pixels: letters.map(|letter| f32::from(letter - b'a') / f32::from(MOST)), label })
+    is_sound
+        .then(|| Digit { pixels: letters.map(|letter| f32::from(letter - b'a') / f32::from(MOST)), label })
 }
