@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Command::Login(args) => commands::login::run(&args, &settings, &printer),
         Command::Logout(args) => commands::logout::run(&args, &printer),
         Command::Store(args) => commands::store::run(&args, &settings, &printer),
-        Command::Backends => commands::backends::run(&settings, &printer),
+        Command::Backends(args) => commands::backends::run(&args, &settings, &printer),
         Command::Doctor => commands::doctor::run(&settings, &printer),
         Command::Completions(args) => commands::completions::run(&args, &printer),
     };

@@ -26,14 +26,30 @@ pub(crate) fn specification(bundle: &Path) -> Result<Value> {
     serde_json::from_slice(&text).with_context(|| format!("`{}` is damaged", file.display()))
 }
 
+fn complete(file: &Path) -> Result<()> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let mut specification: Value = serde_json::from_slice(&text)?;
+    let before = specification.clone();
+    if let Some(Value::Object(hooks)) = specification.get_mut("hooks") {
+        complete_hooks(hooks);
+    }
+    if let Some(Value::Array(mounts)) = specification.get_mut("mounts") {
+        mounts.iter_mut().filter_map(Value::as_object_mut).for_each(complete_mount);
+    }
+    if specification == before {
+        return Ok(());
+    }
+    // Complete before it has the name: whoever reads it reads all of it.
+    let whole = file.with_extension("json.samara");
+    std::fs::write(&whole, serde_json::to_vec(&specification)?)?;
+    std::fs::rename(&whole, file).with_context(|| format!("cannot write `{}`", file.display()))
+}
+
 /// Gives hooks the kinds that the library expects: it takes those of the kind
 /// `prestart` for granted wherever there are hooks (the Container Device Interface
 /// adds others only), and runs them twice. Those of the kind `createRuntime` run at
 /// the same moment, and once.
-fn complete(file: &Path) -> Result<()> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let mut specification: Map<String, Value> = serde_json::from_slice(&text)?;
-    let Some(Value::Object(hooks)) = specification.get_mut("hooks") else { return Ok(()) };
+fn complete_hooks(hooks: &mut Map<String, Value>) {
     let taken = |value: Option<Value>| match value {
         Some(Value::Array(hooks)) => hooks,
         _ => Vec::new(),
@@ -41,10 +57,18 @@ fn complete(file: &Path) -> Result<()> {
     let mut all = taken(hooks.insert("prestart".to_owned(), Value::Array(Vec::new())));
     all.extend(taken(hooks.remove("createRuntime")));
     hooks.insert("createRuntime".to_owned(), Value::Array(all));
-    // Complete before it has the name: whoever reads it reads all of it.
-    let whole = file.with_extension("json.samara");
-    std::fs::write(&whole, serde_json::to_vec(&specification)?)?;
-    std::fs::rename(&whole, file).with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+/// Says of a mount what its options say already. The library makes a folder for each
+/// that is not of the type `bind`, which files, such as a driver's, do not fit.
+fn complete_mount(mount: &mut Map<String, Value>) {
+    let has_type =
+        mount.get("type").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty() && kind != "none");
+    let options = mount.get("options").and_then(Value::as_array);
+    let is_bind = options.is_some_and(|all| all.iter().any(|one| one == "bind" || one == "rbind"));
+    if is_bind && !has_type {
+        mount.insert("type".to_owned(), "bind".into());
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +106,23 @@ mod tests {
         }
         let none = json!({ "ociVersion": "1.0.2" });
         assert_eq!(completed(&none), none);
+    }
+
+    #[test]
+    fn what_is_bound_is_of_the_type_bind() {
+        let options = json!(["ro", "rbind"]);
+        let mounts = json!({ "mounts": [
+            { "destination": "/a", "options": options },
+            { "destination": "/b", "type": "none", "options": options },
+            { "destination": "/c", "type": "tmpfs", "options": ["ro"] },
+            { "destination": "/d" },
+        ] });
+        let expected = json!({ "mounts": [
+            { "destination": "/a", "type": "bind", "options": options },
+            { "destination": "/b", "type": "bind", "options": options },
+            { "destination": "/c", "type": "tmpfs", "options": ["ro"] },
+            { "destination": "/d" },
+        ] });
+        assert_eq!(completed(&mounts), expected);
     }
 }

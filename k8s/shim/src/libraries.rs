@@ -1,6 +1,7 @@
-//! The node's library of ONNX Runtime. The root of a function has no libraries:
-//! those that this one needs in turn are loaded before there are containers, and
-//! it is itself before a container runs what the node does not trust.
+//! The node's libraries for models. The root of a function has none: what ONNX
+//! Runtime needs in turn is loaded before there are containers, and it is itself
+//! before a container runs what the node does not trust. What loads drivers of GPUs
+//! is there too; drivers come with the devices.
 
 use std::ffi::CStr;
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ const VARIABLE: &str = "SAMARA_LIBRARIES";
 /// since Glibc 2.34, and looked for all the same.
 const NEEDED: [&CStr; 4] = [c"libstdc++.so.6", c"librt.so.1", c"libdl.so.2", c"libpthread.so.0"];
 
+/// What loads drivers of GPUs, where the node has it.
+const LOADER: &CStr = c"libvulkan.so.1";
+
 const BACKEND: &str = "onnxruntime";
 
 static NODE: Handed = Handed::nothing();
@@ -27,16 +31,19 @@ static NODE: Handed = Handed::nothing();
 /// Opens the folder, for the containers that will be forked off.
 pub(crate) fn open_folder() {
     let folder = std::env::var_os(VARIABLE).map_or_else(|| FOLDER.into(), PathBuf::from);
-    if NODE.open(&folder).is_err() {
-        return;
+    if NODE.open(&folder).is_ok() {
+        NEEDED.into_iter().for_each(keep);
     }
-    for library in NEEDED {
-        // SAFETY: the name is a C string, and the flags are two of those that there
-        // are. What runs is the start of the system's own libraries, in a program
-        // that has no threads yet. What is missing is told when ONNX Runtime is
-        // loaded.
-        unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    }
+    keep(LOADER);
+}
+
+/// Loads a library of the system's, for good. Whoever needs one that is missing is
+/// told so.
+fn keep(library: &CStr) {
+    // SAFETY: the name is a C string, and the flags are two of those that there are.
+    // What runs is the start of the system's own libraries, in a program that has no
+    // threads yet.
+    unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
 }
 
 /// Where a container finds the node's libraries.

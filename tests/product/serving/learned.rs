@@ -26,6 +26,11 @@ fn words_go_in_and_labels_come_out() {
         assert_eq!(answer["parameters"]["backend"], backend);
         assert_eq!(answer["outputs"][0]["data"], json!(["Barolo", "Grignolino"]), "{answer}");
         answers.push(answer["outputs"][1]["data"].as_array().unwrap().clone());
+        let mut best = request();
+        best["outputs"] = json!([{ "name": "output_probability", "parameters": { "classification": 1 } }]);
+        let best = curled([&format!("{url}/infer"), "-d", &best.to_string()]).unwrap();
+        let best: Value = serde_json::from_str(&best).unwrap();
+        assert!(best["outputs"][0]["data"][0].as_str().unwrap().ends_with(":1:Barolo"), "{best}");
         let metadata: Value = serde_json::from_str(&curled([&url]).unwrap()).unwrap();
         let labels = json!({ "output_probability": ["Barbera", "Barolo", "Grignolino"] });
         assert_eq!(metadata["parameters"]["labels"], labels);

@@ -11,11 +11,19 @@ mod trees;
 use super::attributes::Attributes;
 pub(crate) use super::attributes::{Fault, Values};
 use super::{Dim, Node};
-pub(crate) use encoders::{Classes, LabelEncoder, OneHotEncoder};
+pub(crate) use encoders::{LabelEncoder, OneHotEncoder};
 pub(crate) use linear::{LinearClassifier, LinearRegressor};
-pub(crate) use scaling::{Binarizer, FeatureVectorizer, Imputed, Imputer, Norm, Normalizer, Scaler};
-pub(crate) use svm::{Kernel, Machine, Svc, SvmClassifier, SvmRegressor};
-pub(crate) use trees::{Aggregate, Child, Forest, Mode, TreeClassifier, TreeRegressor};
+pub(crate) use scaling::{Binarizer, FeatureVectorizer, Imputer, Normalizer, Scaler};
+pub(crate) use svm::{SvmClassifier, SvmRegressor};
+pub(crate) use trees::{TreeClassifier, TreeRegressor};
+// What they are made of, for the engine that is given it.
+#[cfg(feature = "tract")]
+pub(crate) use {
+    encoders::Classes,
+    scaling::{Imputed, Norm},
+    svm::{Kernel, Machine, Svc},
+    trees::{Aggregate, Child, Forest, Mode},
+};
 
 /// The name of the domain.
 pub(crate) const DOMAIN: &str = "ai.onnx.ml";

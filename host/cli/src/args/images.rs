@@ -46,10 +46,10 @@ pub(crate) struct PackArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PackForm {
-    /// Components as Wasm layers, the rest as tar layers: containerd 1.7 and later
+    /// Components as Wasm layers, the rest as tar layers: kubelet, containerd 1.7 and later
     #[default]
     Mixed,
-    /// Everything as tar layers: containerd 1.6
+    /// Everything as tar layers: `ctr import` of containerd 1.6
     Tar,
     /// A plain Wasm artifact: one component, no models
     Wasm,

@@ -160,12 +160,39 @@ pub(crate) enum Command {
     Logout(LogoutArgs),
     /// Look after the store
     Store(StoreArgs),
-    /// List the engines that run models
-    Backends,
+    /// List the engines that run models, or add one's library
+    Backends(BackendsArgs),
     /// Check this machine and say what to do
     Doctor,
     /// Print completions for a shell
     Completions(CompletionsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackendsArgs {
+    #[command(subcommand)]
+    pub command: Option<BackendsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackendsCommand {
+    /// Put the library of an engine into the store, where it is found
+    Add(AddBackendArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddBackendArgs {
+    /// The engine
+    pub backend: AddedBackend,
+    /// The library, or a Python wheel that carries it
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AddedBackend {
+    /// ONNX Runtime, as the PyPI package `onnxruntime` carries it
+    Onnxruntime,
 }
 
 #[derive(Debug, clap::Args)]

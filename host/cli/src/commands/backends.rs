@@ -1,15 +1,25 @@
 //! `samara backends`: the engines of this build, and what each has here.
 
+mod add;
+
 use anyhow::Result;
 use samara_nn::{Backend, Device, Probe};
 use serde_json::{Value, json};
 
+use crate::args::{BackendsArgs, BackendsCommand};
 use crate::compose;
 use crate::error::Outcome;
 use crate::printer::{BOLD, DIM, GREEN, Printer, YELLOW};
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings, printer: &Printer) -> Result<Outcome> {
+pub(crate) fn run(args: &BackendsArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
+    match &args.command {
+        Some(BackendsCommand::Add(args)) => add::run(args, settings, printer),
+        None => list(settings, printer),
+    }
+}
+
+fn list(settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let registry = compose::registry(settings);
     let probed: Vec<(&dyn Backend, Probe)> =
         registry.iter().map(|backend| (backend.as_ref(), backend.probe())).collect();

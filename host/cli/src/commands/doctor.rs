@@ -185,11 +185,11 @@ fn library_advice(settings: &Settings, backend: &str) -> String {
     if backend != "onnxruntime" {
         return "see `samara backends`".to_owned();
     }
-    let stored = settings
-        .store
-        .as_ref()
-        .map_or_else(String::new, |store| format!(", or put it into `{}`", store.libraries().display()));
-    format!("only speed needs it; name the library's file with `{ONNXRUNTIME_VARIABLE}`{stored}")
+    let stored = match settings.store {
+        Some(_) => "`samara backends add onnxruntime --from WHEEL` takes it from the PyPI package, or ",
+        None => "",
+    };
+    format!("only speed needs it; {stored}name the library's file with `{ONNXRUNTIME_VARIABLE}`")
 }
 
 fn cpu() -> Finding {
