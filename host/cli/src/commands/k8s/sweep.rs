@@ -8,6 +8,7 @@ use samara_package::Sweep;
 use samara_package::sweep::FILE_NAME;
 use serde_json::json;
 
+use super::text::run_to_end;
 use crate::input::read_text;
 
 /// Where a pod finds the sweep.
@@ -65,11 +66,17 @@ impl Files {
     /// The ConfigMap and the Job. `pod.name` is a label, `pod.image` names a digest.
     pub(super) fn manifest(&self, pod: &Pod<'_>) -> String {
         let Pod { name, image, component, memory, parallelism } = pod;
-        let image = json!(image);
-        let limit = memory * 4;
-        let completions = self.sweep.points.len();
-        let command =
+        let settings = format!(
+            "  completionMode: Indexed\n  completions: {}\n  parallelism: {parallelism}\n  backoffLimitPerIndex: 1\n",
+            self.sweep.points.len()
+        );
+        let mut words =
             component.map_or(String::new(), |path| format!("          command: {}\n", json!([path])));
+        let _ = write!(
+            words,
+            "          env:\n            - name: SAMARA_SWEEP\n              value: {FOLDER}/{FILE_NAME}\n"
+        );
+        let job = run_to_end(name, &json!(image).to_string(), &settings, &words, *memory);
         let (items, data) = (self.items(), self.data());
         let (mount, volume) = self.scratch();
         format!(
@@ -82,39 +89,7 @@ metadata:
     app.kubernetes.io/name: {name}
 data:
 {data}---
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {name}
-  labels:
-    app.kubernetes.io/name: {name}
-spec:
-  completionMode: Indexed
-  completions: {completions}
-  parallelism: {parallelism}
-  backoffLimitPerIndex: 1
-  template:
-    metadata:
-      labels:
-        app.kubernetes.io/name: {name}
-    spec:
-      runtimeClassName: samara
-      restartPolicy: Never
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      containers:
-        - name: {name}
-          image: {image}
-{command}          env:
-            - name: SAMARA_SWEEP
-              value: {FOLDER}/{FILE_NAME}
-          resources:
-            requests:
-              cpu: 100m
-              memory: {memory}Mi
-            limits:
-              memory: {limit}Mi
-          volumeMounts:
+{job}          volumeMounts:
             - name: sweep
               mountPath: {FOLDER}
               readOnly: true

@@ -201,6 +201,13 @@ spec:
 }
 
 fn job(name: &str, image: &str, command: &str, memory: u64) -> String {
+    let words = format!("          command: {command}\n          # args: [\"...\"]\n");
+    run_to_end(name, image, "  backoffLimit: 2\n", &words, memory)
+}
+
+/// A Job up to what its container mounts. `settings` are the Job's own, `words` what
+/// its container is told.
+pub(super) fn run_to_end(name: &str, image: &str, settings: &str, words: &str, memory: u64) -> String {
     let limit = memory * 4;
     format!(
         "\
@@ -211,8 +218,7 @@ metadata:
   labels:
     app.kubernetes.io/name: {name}
 spec:
-  backoffLimit: 2
-  template:
+{settings}  template:
     metadata:
       labels:
         app.kubernetes.io/name: {name}
@@ -224,9 +230,7 @@ spec:
       containers:
         - name: {name}
           image: {image}
-          command: {command}
-          # args: [\"...\"]
-          resources:
+{words}          resources:
             requests:
               cpu: 100m
               memory: {memory}Mi
