@@ -11,7 +11,7 @@ const SPECIFICATION: &str = "config.json";
 /// Makes the folder's specification one that the shim's library can read. What
 /// goes wrong here goes wrong there again, and is told by containerd then.
 pub(crate) fn prepare(bundle: &Path) {
-    if let Err(error) = complete(&bundle.join(SPECIFICATION)) {
+    if let Err(error) = complete(bundle) {
         let _ = writeln!(std::io::stderr(), "warning: {error:#}");
     }
 }
@@ -26,9 +26,8 @@ pub(crate) fn specification(bundle: &Path) -> Result<Value> {
     serde_json::from_slice(&text).with_context(|| format!("`{}` is damaged", file.display()))
 }
 
-fn complete(file: &Path) -> Result<()> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let mut specification: Value = serde_json::from_slice(&text)?;
+fn complete(bundle: &Path) -> Result<()> {
+    let mut specification = specification(bundle)?;
     let before = specification.clone();
     if let Some(Value::Object(hooks)) = specification.get_mut("hooks") {
         complete_hooks(hooks);
@@ -40,9 +39,10 @@ fn complete(file: &Path) -> Result<()> {
         return Ok(());
     }
     // Complete before it has the name: whoever reads it reads all of it.
+    let file = bundle.join(SPECIFICATION);
     let whole = file.with_extension("json.samara");
     std::fs::write(&whole, serde_json::to_vec(&specification)?)?;
-    std::fs::rename(&whole, file).with_context(|| format!("cannot write `{}`", file.display()))
+    std::fs::rename(&whole, &file).with_context(|| format!("cannot write `{}`", file.display()))
 }
 
 /// Gives hooks the kinds that the library expects: it takes those of the kind

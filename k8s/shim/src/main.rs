@@ -37,6 +37,7 @@ mod logs;
 mod node;
 #[cfg(target_os = "linux")]
 mod policy;
+#[cfg(target_os = "linux")]
 mod relay;
 #[cfg(target_os = "linux")]
 mod serve;

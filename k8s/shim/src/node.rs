@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::calls::lock;
 
 /// Where [`FOLDER_VARIABLE`] does not say otherwise.
 const FOLDER: &str = "/var/lib/samara";
@@ -41,17 +43,17 @@ impl Handed {
         // Nothing can be read or written by it; it is a place to start from.
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        *lock(&self.0) = Some(file);
         Ok(())
     }
 
     /// Where a container finds the folder, until [`close`](Self::close).
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        let folder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = lock(&self.0);
         folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())))
     }
 
     pub(crate) fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.0) = None;
     }
 }

@@ -7,14 +7,14 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use zygote::Zygote;
 
 use crate::asked::Asked;
-use crate::calls::Calls;
+use crate::calls::{Calls, lock};
 use crate::frame::Frame;
 
 /// Where a shim that serves has the socket that containerd connects to.
@@ -148,10 +148,6 @@ impl Joined {
             let _ = end.shutdown(Shutdown::Both);
         }
     }
-}
-
-fn lock(stream: &Mutex<UnixStream>) -> MutexGuard<'_, UnixStream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
