@@ -128,8 +128,9 @@ pub(crate) fn load(
     let code = match code {
         Some(code) => code,
         // SAFETY: the bytes come straight from this engine's compiler.
-        None => unsafe { form.deserialize(engine, &bytes) }
-            .map_err(|error| compile_error(function, &error))?,
+        None => {
+            unsafe { form.deserialize(engine, &bytes) }.map_err(|error| compile_error(function, &error))?
+        }
     };
     Ok(Loaded { code, compiled: Compiled::Now(started.elapsed()), warning })
 }

@@ -291,11 +291,7 @@ impl std::fmt::Debug for Function {
 }
 
 /// The code of each component stage, in order; `None` for a model.
-async fn compile(
-    host: &Host,
-    source: &FunctionSource,
-    report: &mut LoadReport,
-) -> Result<Vec<Option<Code>>> {
+async fn compile(host: &Host, source: &FunctionSource, report: &mut LoadReport) -> Result<Vec<Option<Code>>> {
     let mut compiled = Vec::with_capacity(source.stages.len());
     for stage in &source.stages {
         let (host, function) = (host.clone(), source.label(stage_name(stage)));
@@ -347,10 +343,9 @@ impl Loader<'_> {
         let mut stages = Vec::with_capacity(compiled.len());
         for (source, compiled) in self.source.stages.iter().zip(compiled) {
             let linked = match (source, compiled) {
-                (
-                    StageSource::Component { name, .. } | StageSource::Compiled { name, .. },
-                    Some(code),
-                ) => link(self.host, code, self.terms(name)).await?,
+                (StageSource::Component { name, .. } | StageSource::Compiled { name, .. }, Some(code)) => {
+                    link(self.host, code, self.terms(name)).await?
+                }
                 (StageSource::Component { name, .. } | StageSource::Compiled { name, .. }, None) => {
                     return Err(self.pipeline_error(name, "it was not compiled".to_owned()));
                 }

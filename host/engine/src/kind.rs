@@ -42,6 +42,14 @@ impl Kind {
         }
     }
 
+    /// Its name, and the form that it comes in where that is not a component's.
+    pub fn detail(self) -> String {
+        match self {
+            Kind::Command(Wasi::V0_1) => format!("{self} (WASI preview 1 module)"),
+            _ => self.to_string(),
+        }
+    }
+
     pub(crate) fn of(function: &str, engine: &Engine, component: &Component) -> Result<Self> {
         let exports: Vec<String> =
             component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();

@@ -60,10 +60,9 @@ pub(crate) fn link(host: &Host, module: &Module, terms: &Terms) -> Result<Progra
     if !unknown.is_empty() {
         return Err(Error::UnknownImports { function: terms.function.clone(), imports: unknown });
     }
-    host.programs().instantiate_pre(module).map_err(|error| Error::Link {
-        function: terms.function.clone(),
-        reason: format!("{error:#}"),
-    })
+    host.programs()
+        .instantiate_pre(module)
+        .map_err(|error| Error::Link { function: terms.function.clone(), reason: format!("{error:#}") })
 }
 
 /// Runs a program from its `_start`. It may end by an exit, which is an error

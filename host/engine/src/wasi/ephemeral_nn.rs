@@ -68,10 +68,14 @@ pub(crate) fn add_to_linker(linker: &mut Linker<ProgramState>) -> wasmtime::Resu
             finish(&mut guest, "load", answer)
         })
     })?;
-    linker.func_wrap(MODULE, "load_by_name", |mut guest: Guest<'_>, name: u32, length: u32, graph: u32| {
-        let answer = load_by_name(&mut guest, (name, length), graph);
-        finish(&mut guest, "load_by_name", answer)
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "load_by_name",
+        |mut guest: Guest<'_>, name: u32, length: u32, graph: u32| {
+            let answer = load_by_name(&mut guest, (name, length), graph);
+            finish(&mut guest, "load_by_name", answer)
+        },
+    )?;
     linker.func_wrap(
         MODULE,
         "init_execution_context",
@@ -129,7 +133,10 @@ async fn load(
     let data = memory.data(&*guest);
     let (pointer, length) = slice_at(data, parts)?;
     if u64::from(length) > most {
-        return Err(too_large(format!("the model is larger than the tensor memory of {}", format_bytes(most))));
+        return Err(too_large(format!(
+            "the model is larger than the tensor memory of {}",
+            format_bytes(most)
+        )));
     }
     let model = bytes_at(data, pointer, length)?.to_vec();
     let pool = guest.data().instance.nn.pool.clone();
@@ -246,7 +253,10 @@ impl Context {
 
 fn context_of(handles: &mut Handles, context: u32) -> Answer<&mut Context> {
     let index = usize::try_from(context).unwrap_or(usize::MAX);
-    handles.contexts.get_mut(index).ok_or_else(|| argument(format!("there is no execution context {context}")))
+    handles
+        .contexts
+        .get_mut(index)
+        .ok_or_else(|| argument(format!("there is no execution context {context}")))
 }
 
 /// Lets the guest's quota pay for what handles take up here.
@@ -279,7 +289,8 @@ fn read_tensor(data: &[u8], tensor: u32, spec: &TensorSpec) -> Answer<Tensor> {
         )));
     }
     let shape = bytes_at(data, dimensions, rank.saturating_mul(4))?;
-    let shape: Vec<usize> = shape.as_chunks().0.iter().map(|&size| u32::from_le_bytes(size) as usize).collect();
+    let shape: Vec<usize> =
+        shape.as_chunks().0.iter().map(|&size| u32::from_le_bytes(size) as usize).collect();
     let content = bytes_at(data, content, length)?.to_vec();
     let tensor = Tensor::new(spec.datatype, shape, content)
         .map_err(|source| Mismatch::Malformed { tensor: spec.name.clone(), source })?;

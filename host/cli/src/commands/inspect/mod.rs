@@ -132,7 +132,7 @@ impl Facts<'_> {
             "" => String::new(),
             version => format!(" {version}"),
         };
-        let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind());
+        let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind().detail());
         if let Some(signature) = function.signature() {
             text.push_str(&specs_text("inputs", &signature.inputs));
             text.push_str(&specs_text("outputs", &signature.outputs));

@@ -65,9 +65,7 @@ pub(crate) async fn load_from_guest(
     };
     let pool = Arc::clone(pool);
     let options = LoadOptions { target, ..LoadOptions::default() };
-    let loaded = blocking(move || {
-        pool.acquire(&source, &Choice::Auto, &options).and_then(ModelUse::unasked)
-    })
-    .await;
+    let loaded =
+        blocking(move || pool.acquire(&source, &Choice::Auto, &options).and_then(ModelUse::unasked)).await;
     loaded.map_err(GuestError::from)
 }
