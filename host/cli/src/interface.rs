@@ -3,7 +3,8 @@
 use samara_package::image::Interface;
 use wasmparser::{Parser, Payload};
 
-/// Reads the names from WebAssembly; a module's imports as `MODULE::NAME`. Bytes that are none have none: whoever
+/// Reads the names from WebAssembly; a module's imports as
+/// `MODULE/NAME`, written so that they harm no terminal. Bytes that are none have none: whoever
 /// compiles them says what is wrong.
 pub(crate) fn of(wasm: &[u8]) -> Interface {
     let mut interface = Interface::default();
@@ -24,10 +25,14 @@ pub(crate) fn of(wasm: &[u8]) -> Interface {
             }
             Payload::ImportSection(section) if depth == 0 => {
                 let imports = section.into_imports().flatten();
-                interface.imports.extend(imports.map(|import| format!("{}::{}", import.module, import.name)));
+                interface.imports.extend(imports.map(|import| {
+                    format!("{}/{}", import.module.escape_debug(), import.name.escape_debug())
+                }));
             }
             Payload::ExportSection(section) if depth == 0 => {
-                interface.exports.extend(section.into_iter().flatten().map(|export| export.name.to_owned()));
+                interface.exports.extend(
+                    section.into_iter().flatten().map(|export| export.name.escape_debug().to_string()),
+                );
             }
             _ => {}
         }

@@ -245,9 +245,9 @@ pub(crate) struct RunArgs {
     /// A value for an input, see below
     #[arg(short, long = "input", value_name = "[NAME=]VALUE")]
     pub inputs: Vec<InputArg>,
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = parse_model)]
+    pub models: Vec<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]
@@ -277,9 +277,9 @@ pub(crate) struct InspectArgs {
     /// Show what a run of each model does, where its backend tells; open sizes count as 1
     #[arg(long)]
     pub plan: bool,
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = parse_model)]
+    pub models: Vec<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]
@@ -304,6 +304,17 @@ pub(crate) struct PlaceArgs {
     /// How exactly models compute: `exact`, or `fp16` for large products on a GPU [default: as the manifest says, else exact]
     #[arg(long)]
     pub precision: Option<samara_nn::Precision>,
+}
+
+impl ModelArg {
+    /// Where this model runs, `place` being where others do.
+    pub(crate) fn place(&self, place: &PlaceArgs) -> PlaceArgs {
+        PlaceArgs {
+            target: self.target.or(place.target),
+            backend: self.backend.clone().or_else(|| place.backend.clone()),
+            ..place.clone()
+        }
+    }
 }
 
 impl From<&PlaceArgs> for samara_compose::Place {
@@ -331,6 +342,15 @@ pub(crate) struct GrantArgs {
     pub all_requested: bool,
 }
 
+/// A value of `--model`. What it does not say of a place, the other flags do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ModelArg {
+    pub name: String,
+    pub path: PathBuf,
+    pub target: Option<samara_nn::Target>,
+    pub backend: Option<String>,
+}
+
 /// A value of `--allow-dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DirectoryArg {
@@ -344,11 +364,31 @@ pub(crate) struct CompletionsArgs {
     pub shell: Shell,
 }
 
-fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
-        _ => Err("write `NAME=FILE`, e.g. `digits=digits.onnx`".to_owned()),
+/// Reads `NAME=FILE[,target=..][,backend=..]`. A file's own name may have commas:
+/// only what stands behind it and is one of the two is taken off.
+fn parse_model(text: &str) -> Result<ModelArg, String> {
+    const FORM: &str = "write `NAME=FILE`, e.g. `digits=digits.onnx` or `digits=digits.onnx,target=gpu`";
+    let (name, mut file) = text.split_once('=').ok_or(FORM)?;
+    let (mut target, mut backend) = (None, None);
+    while let Some((before, last)) = file.rsplit_once(',') {
+        if let Some(value) = last.strip_prefix("target=") {
+            let place = value.parse().map_err(|error| format!("{error}"))?;
+            if target.replace(place).is_some() {
+                return Err("`target` is given twice".to_owned());
+            }
+        } else if let Some(value) = last.strip_prefix("backend=") {
+            if value.is_empty() || backend.replace(value.to_owned()).is_some() {
+                return Err("`backend` is empty or given twice".to_owned());
+            }
+        } else {
+            break;
+        }
+        file = before;
     }
+    if name.is_empty() || file.is_empty() {
+        return Err(FORM.to_owned());
+    }
+    Ok(ModelArg { name: name.to_owned(), path: file.into(), target, backend })
 }
 
 pub(crate) fn parse_directory(text: &str) -> Result<DirectoryArg, String> {
@@ -384,6 +424,27 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_model_may_say_where_it_runs() {
+        let plain = ModelArg { name: "m".to_owned(), path: "a,b=c.onnx".into(), target: None, backend: None };
+        assert_eq!(parse_model("m=a,b=c.onnx"), Ok(plain.clone()));
+        let placed = ModelArg {
+            target: Some(samara_nn::Target::Gpu(Some(1))),
+            backend: Some("wgpu".to_owned()),
+            ..plain
+        };
+        assert_eq!(parse_model("m=a,b=c.onnx,target=gpu:1,backend=wgpu"), Ok(placed.clone()));
+        let elsewhere = PlaceArgs { backend: Some("tract".to_owned()), ..PlaceArgs::default() };
+        assert_eq!(placed.place(&elsewhere).backend.as_deref(), Some("wgpu"));
+        let unplaced = ModelArg { backend: None, ..placed };
+        assert_eq!(unplaced.place(&elsewhere).backend.as_deref(), Some("tract"));
+        for wrong in
+            ["m", "m=", "=f", "m=,target=cpu", "m=f,target=moon", "m=f,backend=", "m=f,target=cpu,target=cpu"]
+        {
+            assert!(parse_model(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

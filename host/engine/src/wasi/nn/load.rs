@@ -20,7 +20,7 @@ pub(crate) fn granted(models: &Models, name: &str) -> Result<ModelUse, GuestErro
     let granted: Vec<String> = models.by_name.keys().map(|name| format!("`{name}`")).collect();
     let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
     let message = format!(
-        "no model `{name}` is granted to this function (granted: {granted}); declare it under `[model.{name}]` in samara.toml"
+        "no model `{name}` is granted to this function (granted: {granted}); declare it under `[model.{name}]` in samara.toml, or give it to a `.wasm` with `--model {name}=FILE`"
     );
     Err(GuestError { code: errors::ErrorCode::NotFound, message })
 }
