@@ -126,12 +126,11 @@ pub(crate) fn load(
         .and_then(Result::err)
         .map(|error| format!("compiled code is not kept in `{}`: {error}", cache.folder.display()));
     let code = match code {
-        Some(code) => code,
+        Some(code) => Ok(code),
         // SAFETY: the bytes come straight from this engine's compiler.
-        None => {
-            unsafe { form.deserialize(engine, &bytes) }.map_err(|error| compile_error(function, &error))?
-        }
+        None => unsafe { form.deserialize(engine, &bytes) },
     };
+    let code = code.map_err(|error| compile_error(function, &error))?;
     Ok(Loaded { code, compiled: Compiled::Now(started.elapsed()), warning })
 }
 
