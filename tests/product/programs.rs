@@ -29,7 +29,7 @@ fn a_program_of_another_host_answers_as_the_model_does() {
 }
 
 #[test]
-fn a_program_can_be_a_project_and_an_image() {
+fn a_program_can_be_a_project_an_image_and_a_bundle() {
     let place = Place::new();
     place.write(
         "p/samara.toml",
@@ -48,6 +48,8 @@ fn a_program_can_be_a_project_and_an_image() {
         place.samara(&["pack", "p", "--form", form, "--tag", &name]).good();
         assert_eq!(run(&name), answer, "{form}");
     }
+    place.samara(&["bundle", "p", "--out", "b.wasm"]).good();
+    assert_eq!(run("b.wasm"), answer);
 }
 
 #[test]
