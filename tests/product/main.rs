@@ -12,6 +12,7 @@ mod image_faults;
 mod image_trust;
 mod images;
 mod k8s;
+mod programs;
 mod projects;
 mod serving;
 mod serving_life;
