@@ -6,6 +6,7 @@ mod deadlines;
 mod library;
 mod native;
 mod provider;
+mod refusal;
 mod tensors;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use deadlines::Watch;
 use library::{Library, Loaded};
 use native::{Native, ReleaseUnused, Turn};
 use provider::Reach;
+use refusal::{out_of_memory, refused, words};
 
 const NAME: &str = "onnxruntime";
 
@@ -377,38 +379,6 @@ fn spec(source: &ModelSource, outlet: &Outlet) -> Result<TensorSpec> {
     Ok(TensorSpec::new(name, datatype, sizes))
 }
 
-/// A model that the library would not load. It says which kind of refusal it
-/// is in a code, but not for operators that it lacks.
-fn refused(source: &ModelSource, error: &ort::Error) -> Error {
-    use ort::ErrorCode::{InvalidGraph, InvalidProtobuf};
-    let message = error.message();
-    let lacks_operator =
-        ["is not a registered function/op", "No Op registered for", "Could not find an implementation"]
-            .iter()
-            .any(|words| message.contains(words));
-    if !lacks_operator && matches!(error.code(), InvalidGraph | InvalidProtobuf) {
-        return Error::InvalidModel { model: source.name.clone(), backend: NAME, reason: words(message) };
-    }
-    unsupported(source, words(message))
-}
-
-/// A run that asked for more than the memory limit leaves.
-fn out_of_memory(model: &str, message: &str) -> Option<Error> {
-    let node = message.split_once("Name:'").and_then(|(_, rest)| rest.split_once('\''));
-    let node = node.map_or(String::new(), |(name, _)| format!(" that node {} asks for", quote(name)));
-    let (size, limit) = if message.contains("storage size overflowed") {
-        (u64::MAX, isize::MAX as u64)
-    } else {
-        let (_, numbers) = message.split_once("Available memory of ")?;
-        let mut numbers =
-            numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
-        let limit = numbers.next()?;
-        (numbers.next()?, limit)
-    };
-    let what = format!("the memory in bytes{node}");
-    Some(Error::TooLarge { model: model.to_owned(), what, size, limit })
-}
-
 /// The first of many, with how many there are beside them.
 fn some(parts: &[String]) -> String {
     const MOST: usize = 10;
@@ -421,56 +391,4 @@ fn some(parts: &[String]) -> String {
 
 fn unsupported(source: &ModelSource, reason: String) -> Error {
     Error::Unsupported { model: source.name.clone(), backend: NAME, reason }
-}
-
-/// A message of the library on one line, bounded, without the place in its
-/// source with which some begin.
-fn words(message: &str) -> String {
-    const MOST: usize = 600;
-    let message =
-        if message.starts_with('/') { after_signature(message).unwrap_or(message) } else { message };
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// What follows the first list of parameters, as in `/file.h:46 void f(int) it failed`.
-fn after_signature(message: &str) -> Option<&str> {
-    let mut depth = 0usize;
-    for (index, letter) in message.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' if depth == 1 => return Some(message[index + 1..].trim()).filter(|rest| !rest.is_empty()),
-            ')' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{out_of_memory, words};
-
-    #[test]
-    fn running_out_of_memory_is_told_from_other_failures() {
-        let message = "Non-zero status code returned while running Expand node. Name:'Expand_0' Status Message: \
-                       /a.cc:360 void* f(size_t) Available memory of 2147483392 is smaller than requested bytes of 8796093022208";
-        assert_eq!(
-            out_of_memory("m", message).unwrap().to_string(),
-            "model `m`: the memory in bytes that node `Expand_0` asks for is 8796093022208, above the limit of 2147483392"
-        );
-        assert!(out_of_memory("m", "Non-zero status code").is_none());
-    }
-
-    #[test]
-    fn messages_lose_the_place_in_the_source() {
-        let message =
-            "/src/load.h:46 void check(const map<string, int (*)()>&,\n bool) the model is  too new";
-        assert_eq!(words(message), "the model is too new");
-        assert_eq!(words("no such\nfile (sorry)"), "no such file (sorry)");
-        assert_eq!(words("/only/a/path"), "/only/a/path");
-    }
 }

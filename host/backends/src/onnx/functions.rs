@@ -25,7 +25,7 @@ pub(super) fn check(outline: &Outline<'_>) -> Result<(), Fault> {
         if is_default_domain(function.domain) {
             let named =
                 "is defined in ONNX's own domain, where it could be taken for an operator; rename its domain";
-            return Err(Fault::Unsupported(format!("{function} {named}")));
+            return Err(Fault::Unsupported(format!("function {} {named}", quote(function.name))));
         }
         if functions[..index].iter().any(|earlier| earlier.key() == function.key()) {
             return Err(Fault::Invalid(format!("{function} is there twice")));
