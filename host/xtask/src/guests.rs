@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::fixtures;
 use crate::shell::{cargo, program, root, run, step, succeeds, target};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -35,6 +36,7 @@ pub(crate) fn build_all() -> Result<()> {
         .args(["build", "--release", "--target", TARGET, "--examples", "--bins"])
         .args(["--manifest-path", "tests/guests/Cargo.toml", "--target-dir"])
         .arg(target().join("guests")))?;
+    fixtures::encoder()?;
     for example in examples()? {
         build_example(&example)?;
     }
