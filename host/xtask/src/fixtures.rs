@@ -30,17 +30,27 @@ pub(crate) fn make() -> Result<()> {
         step("writing models of scikit-learn, XGBoost and LightGBM");
         run(program(&python).arg("tests/fixtures/sklearn_models.py").arg(&learned))?;
     }
-    let ten = target().join("fixtures/ten-models");
-    if is_older(&ten.join("cases.json"), &["tests/fixtures/ten_models.py", REQUIREMENTS]) {
-        step("writing the models of a new user");
-        run(program(&python).arg("tests/fixtures/ten_models.py").arg(&ten))?;
-    }
     let classifier = root().join("examples/classify-image/classifier.onnx");
     if is_older(&classifier, &["examples/classify-image/make_model.py"]) {
         step("making the model of examples/classify-image");
         run(program(&python).arg("examples/classify-image/make_model.py").arg(&classifier))?;
     }
-    make_encoder(&python)
+    make_encoder(&python)?;
+    // Some of them are those of examples.
+    let ten = target().join("fixtures/ten-models");
+    let sources = ["tests/fixtures/ten_models.py", "examples/embed-text/make_model.py", REQUIREMENTS];
+    if is_older(&ten.join("cases.json"), &sources) {
+        step("writing the models of a new user");
+        run(program(&python).arg("tests/fixtures/ten_models.py").arg(&ten))?;
+    }
+    Ok(())
+}
+
+/// Writes the models of a new user into the folder, BERT as large as it is.
+pub(crate) fn ten_models(folder: &Path) -> Result<()> {
+    make()?;
+    step("writing the models of a new user");
+    run(program(&environment()?).arg("tests/fixtures/ten_models.py").arg(folder).arg("--full"))
 }
 
 /// Makes the model of examples/embed-text, and the words that its component is built with.

@@ -18,6 +18,8 @@ cargo xtask COMMAND
   cross     build samara and its shim for 64-bit ARM, and run the example there
   guests    build the guest programs of the tests and the examples
   fixtures  make the Python environment of the tests, and the files that it writes
+  ten-models  run the models that a new user comes with, and print how they agree with
+            their own runtimes
   bench     run the benchmarks, built for release, and print their table";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "cross" => cross::build(&rest),
         "guests" => guests::build_all(),
         "fixtures" => fixtures::make(),
+        "ten-models" => test::ten_models(),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
