@@ -1,7 +1,6 @@
 //! The models that a new user comes with run as files, with no manifest, and agree with
 //! their own runtimes. `cargo xtask ten-models` prints the table, with a BERT of the real
 //! one's size.
-#![expect(clippy::print_stdout, reason = "the table is for people")]
 
 use std::path::{Path, PathBuf};
 
