@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::fixtures;
 use crate::shell::{cargo, program, root, run, step, succeeds, target};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -42,6 +43,7 @@ pub(crate) fn build_all() -> Result<()> {
     step("building the guests of the tests");
     build("tests/guests/Cargo.toml", TARGET)?;
     build("tests/programs/Cargo.toml", PROGRAM_TARGET)?;
+    fixtures::encoder()?;
     for example in examples()? {
         build_example(&example)?;
     }

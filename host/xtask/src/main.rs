@@ -23,6 +23,8 @@ cargo xtask COMMAND
             run ONNX's own test cases on every backend, or one, and print what
             passes, is refused and is wrong; --write keeps that as the page
             host/docs/operators.md, and without it differences are an error
+  ten-models  run the models that a new user comes with, and print how they agree with
+            their own runtimes
   bench     run the benchmarks, built for release, and print their table";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "cross" => cross::build(&rest),
         "guests" => guests::build_all(),
         "fixtures" => fixtures::make(),
+        "ten-models" => test::ten_models(),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
