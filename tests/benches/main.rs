@@ -2,8 +2,8 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [trees] [weights]
-//! [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [text] [trees]
+//! [weights] [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
 //! the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
@@ -19,6 +19,7 @@ mod pull;
 mod serving;
 mod stats;
 mod stress;
+mod text;
 mod trees;
 mod weights;
 
@@ -26,13 +27,14 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
+    ("text", text::run),
     ("trees", trees::run),
     ("weights", weights::run),
     ("serving", serving::run),

@@ -127,7 +127,11 @@ impl TensorType for Vec<String> {
 impl FromTensor for Vec<String> {
     fn from_tensor(tensor: Tensor) -> Result<Vec<String>> {
         check_rank(&tensor, 1)?;
-        tensor.blobs()?.into_iter().map(text).collect()
+        let texts = tensor.blobs()?.into_iter().map(text);
+        let numbered = |(at, text): (usize, Result<String>)| {
+            text.map_err(|error| error.context(format_args!("element {at}")))
+        };
+        texts.enumerate().map(numbered).collect()
     }
 }
 

@@ -5,9 +5,11 @@
 mod attributes;
 mod check;
 mod data;
+mod functions;
 pub(crate) mod learned;
 mod maps;
 mod read;
+mod types;
 mod wire;
 
 use std::fmt;
@@ -16,11 +18,25 @@ use samara_nn::{Datatype, Error, ModelSource, Result};
 
 pub(crate) use maps::Flat;
 use read::read_model;
+pub(crate) use types::Type;
 
 /// A model file without its weights.
 pub(crate) struct Outline<'a> {
     pub graph: Graph<'a>,
     /// Domain and version of the operator sets that the model is written in.
+    pub opsets: Vec<(&'a str, i64)>,
+    pub functions: Vec<Function<'a>>,
+}
+
+/// Nodes that other nodes call by a name.
+pub(crate) struct Function<'a> {
+    pub domain: &'a str,
+    pub name: &'a str,
+    /// Tells functions of one name apart.
+    pub overload: &'a str,
+    /// Inputs and outputs have no types.
+    pub body: Graph<'a>,
+    /// As those of the outline, of its body.
     pub opsets: Vec<(&'a str, i64)>,
 }
 
@@ -39,12 +55,16 @@ pub(crate) struct Node<'a> {
     pub name: &'a str,
     pub operator: &'a str,
     pub domain: &'a str,
+    /// Which of several functions of the name is called.
+    pub overload: &'a str,
     pub inputs: Vec<&'a str>,
     pub outputs: Vec<&'a str>,
     pub tensors: Vec<Data<'a>>,
     pub graphs: Vec<Graph<'a>>,
     /// The attributes as they stand in the file.
     attributes: Vec<&'a [u8]>,
+    /// Whether an attribute is one of the function that it is in.
+    has_references: bool,
 }
 
 /// A tensor in the file: what it claims to be, and how much data it brings.
@@ -71,8 +91,23 @@ pub(crate) struct External<'a> {
 #[derive(Default)]
 pub(crate) struct ValueInfo<'a> {
     pub name: &'a str,
+    pub kind: Type<'a>,
+}
+
+impl<'a> ValueInfo<'a> {
     /// `None` for sequences, maps and optionals.
-    pub tensor: Option<TensorType<'a>>,
+    pub(crate) fn tensor(&self) -> Option<&TensorType<'a>> {
+        self.kind.tensor()
+    }
+}
+
+/// What outputs of a model may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    Tensors,
+    /// Tensors, and sequences of them: each becomes one tensor with a further axis
+    /// in front.
+    Sequences,
 }
 
 #[derive(Default)]
@@ -90,14 +125,24 @@ pub(crate) enum Dim<'a> {
 }
 
 impl<'a> Outline<'a> {
-    /// Reads the outline of a model and checks that it is sound.
+    /// Reads the outline of a model whose outputs are tensors, and checks that it is
+    /// sound.
     pub(crate) fn read(source: &'a ModelSource, backend: &'static str) -> Result<Self> {
+        Self::read_with(source, backend, Outputs::Tensors)
+    }
+
+    /// Reads the outline of a model and checks that it is sound.
+    pub(crate) fn read_with(
+        source: &'a ModelSource,
+        backend: &'static str,
+        outputs: Outputs,
+    ) -> Result<Self> {
         let outline = read_model(&source.bytes).map_err(|damage| Error::InvalidModel {
             model: source.name.clone(),
             backend,
             reason: damage.to_string(),
         })?;
-        check::Check { source, backend }.outline(&outline)?;
+        check::Check { source, backend, outputs }.outline(&outline)?;
         Ok(outline)
     }
 
@@ -132,7 +177,7 @@ impl<'a> Outline<'a> {
         let mut has_learned = false;
         self.for_each_node(&mut |node| has_learned |= node.domain == learned::DOMAIN);
         let is_open = |input: &ValueInfo<'_>| {
-            let shape = input.tensor.as_ref().and_then(|tensor| tensor.shape.as_deref());
+            let shape = input.tensor().and_then(|tensor| tensor.shape.as_deref());
             !matches!(shape, Some([Dim::Fixed(_), ..]))
         };
         has_learned && self.free_inputs().any(is_open)
@@ -161,11 +206,13 @@ impl<'a> Outline<'a> {
             }
         }
         graph(&self.graph, visit);
+        self.functions.iter().for_each(|function| graph(&function.body, visit));
     }
 
-    /// Every node, those of nested graphs included.
+    /// Every node, those of nested graphs and functions included.
     pub(crate) fn for_each_node(&self, visit: &mut dyn FnMut(&Node<'a>)) {
         for_each_node(&self.graph, visit);
+        self.functions.iter().for_each(|function| for_each_node(&function.body, visit));
     }
 }
 

@@ -2,11 +2,13 @@
 //! for: on the CPU, and on GPUs by one of its providers.
 
 mod arena;
+mod deadlines;
 mod library;
+mod native;
 mod provider;
+mod refusal;
 mod tensors;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -19,13 +21,15 @@ use samara_nn::{
     Probe, Result, RunContext, Session, Signature, Target, Tensor, TensorSpec,
 };
 
-use crate::onnx::{Flat, Outline, quote};
+use crate::onnx::{Flat, Outline, Outputs, Type, quote};
 use crate::precision::own_datatypes_only;
 use crate::provider::Provider;
 use crate::stack::on_large_stack;
-use arena::Arena;
+use deadlines::Watch;
 use library::{Library, Loaded};
+use native::{Native, ReleaseUnused, Turn};
 use provider::Reach;
+use refusal::{out_of_memory, refused, words};
 
 const NAME: &str = "onnxruntime";
 
@@ -120,7 +124,7 @@ impl Backend for OnnxRuntime {
             .map_err(|reason| Error::BackendUnavailable { backend: NAME.to_owned(), reason })?;
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
-        let outline = Outline::read(source, NAME)?;
+        let outline = Outline::read_with(source, NAME, Outputs::Sequences)?;
         let opener = Opener {
             library: loaded.clone(),
             source: source.clone(),
@@ -131,29 +135,34 @@ impl Backend for OnnxRuntime {
             device_memory: options.device_memory,
         };
         let first = opener.open()?;
-        let elsewhere = opener.elsewhere(&first)?;
-        let signature = flat.label(signature(source, &outline, &first)?, NAME)?;
+        let elsewhere = opener.elsewhere(first.session())?;
+        let signature = flat.label(signature(source, &outline, first.session())?, NAME)?;
         let weights = outline.weight_bytes();
         let on_device = if opener.place.is_some() { weights } else { 0 };
+        let file = source.bytes.len() as u64;
+        let (host, per_session) =
+            if first.is_shared() { (file.saturating_add(weights), 0) } else { (file, weights) };
         Ok(Arc::new(OnnxRuntimeModel {
             signature,
-            footprint: Footprint { host: source.bytes.len() as u64, device: on_device, per_session: weights },
+            footprint: Footprint { host, device: on_device, per_session },
             elsewhere,
             opener,
-            opened: Mutex::new(VecDeque::from([first])),
+            opened: Mutex::new(Some(Arc::new(first))),
         }))
     }
 }
 
-/// A model file from which sessions are opened, each with weights of its own.
+/// A model file, and the session of the library that computes for all of samara's.
+/// Where one cannot, each gets its own, with weights of its own.
 struct OnnxRuntimeModel {
     signature: Signature,
     footprint: Footprint,
     /// What the provider of a GPU left to the CPU.
     elsewhere: Vec<String>,
     opener: Opener,
-    /// The session that loading the model opened, until somebody takes it.
-    opened: Mutex<VecDeque<NativeSession>>,
+    /// The session that loading the model opened; one that cannot be shared is
+    /// there until somebody takes it.
+    opened: Mutex<Option<Arc<Native>>>,
 }
 
 impl Model for OnnxRuntimeModel {
@@ -174,15 +183,26 @@ impl Model for OnnxRuntimeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let native = match opened {
+        let native = match self.opened() {
             Some(native) => native,
-            None => self.opener.open()?,
+            None => Arc::new(self.opener.open()?),
         };
         let input_names = self.signature.inputs.iter().map(|spec| spec.name.clone()).collect();
+        let outputs = self.signature.outputs.clone();
         let memory = ReleaseUnused(self.opener.library.arena.clone());
         let model = self.opener.source.name.clone();
-        Ok(Box::new(OnnxRuntimeSession { model, input_names, native, _memory: memory }))
+        Ok(Box::new(OnnxRuntimeSession { model, input_names, outputs, native, _memory: memory }))
+    }
+}
+
+impl OnnxRuntimeModel {
+    /// The session that loading the model opened, if it may be used.
+    fn opened(&self) -> Option<Arc<Native>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*opened {
+            Some(native) if native.is_shared() => Some(Arc::clone(native)),
+            _ => opened.take(),
+        }
     }
 }
 
@@ -201,7 +221,7 @@ struct Opener {
 }
 
 impl Opener {
-    fn open(&self) -> Result<NativeSession> {
+    fn open(&self) -> Result<Native> {
         on_large_stack(NAME, || {
             let mut builder = self.configure().map_err(|error| refused(&self.source, &error))?;
             if let Some((reach, index)) = &self.place {
@@ -210,8 +230,20 @@ impl Opener {
                 let unavailable = |reason| Error::TargetUnavailable { target: self.target, reason };
                 builder = placed.map_err(|reason| unavailable(words(&reason)))?;
             }
-            builder.commit_from_memory(&self.source.bytes).map_err(|error| refused(&self.source, &error))
+            let session = builder.commit_from_memory(&self.source.bytes);
+            session
+                .and_then(|session| Native::new(session, self.turn(), self.library.arena.clone()))
+                .map_err(|error| refused(&self.source, &error))
         })
+    }
+
+    /// Runs of several threads would share their session's threads and so have fewer
+    /// than they may use.
+    fn turn(&self) -> Turn {
+        match self.place.is_none() && self.threads == 1 {
+            true => Turn::SideBySide,
+            false => Turn::OneByOne(Mutex::default()),
+        }
     }
 
     /// The nodes that the provider left to the CPU, which only some targets
@@ -236,10 +268,8 @@ impl Opener {
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(self.threads)?
             .with_inter_threads(1)?
-            // Threads of one run wait for each other awake: being woken for every
-            // operator costs more than they do. Between runs they sleep.
-            .with_intra_op_spinning(self.threads > 1)?
-            .with_config_entry("session.force_spinning_stop", "1")?
+            // Threads that wait awake take the processor from those that compute.
+            .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
             .with_env_allocators()?
             // Weights are as large as the file says and go with their session.
@@ -258,18 +288,9 @@ impl Opener {
 struct OnnxRuntimeSession {
     model: String,
     input_names: Vec<String>,
-    // Ends before the memory that it used is given back.
-    native: NativeSession,
+    outputs: Vec<TensorSpec>,
+    native: Arc<Native>,
     _memory: ReleaseUnused,
-}
-
-/// Has memory given back when it is dropped.
-struct ReleaseUnused(Arena);
-
-impl Drop for ReleaseUnused {
-    fn drop(&mut self) {
-        self.0.release_unused();
-    }
 }
 
 impl Session for OnnxRuntimeSession {
@@ -295,17 +316,19 @@ impl Session for OnnxRuntimeSession {
                 let _ = options.terminate();
             }
         });
-        let outputs = self.native.run_with_options(&values[..], &*options).map_err(|error| {
+        let watch = context.deadline.map(|deadline| Watch::until(deadline, Arc::clone(&options))).transpose();
+        let _watch = watch.map_err(|error| failed(format!("no thread watches its deadline: {error}")))?;
+        let outputs = self.native.run(&values, &options).map_err(|error| {
             let stopped = context.check(started).err();
             stopped
                 .or_else(|| out_of_memory(model, error.message()))
                 .unwrap_or_else(|| failed(words(error.message())))
         })?;
-        outputs
-            .iter()
-            .map(|(name, value)| {
-                tensors::from_native(&value)
-                    .map_err(|reason| failed(format!("output {}: {reason}", quote(name))))
+        let declared = outputs.into_iter().zip(&self.outputs);
+        declared
+            .map(|(value, spec)| {
+                tensors::from_native(value, spec)
+                    .map_err(|reason| failed(format!("output {}: {reason}", quote(&spec.name))))
             })
             .collect()
     }
@@ -324,8 +347,10 @@ fn signature(source: &ModelSource, outline: &Outline<'_>, native: &NativeSession
         }
         // No axes is what the library also says where it does not know.
         let declared = outline.graph.outputs.iter().find(|output| output.name == outlet.name());
-        let declares_shape = declared
-            .is_some_and(|output| output.tensor.as_ref().is_some_and(|tensor| tensor.shape.is_some()));
+        let declares_shape = declared.is_some_and(|output| match &output.kind {
+            Type::Tensor(tensor) => tensor.shape.is_some(),
+            _ => true,
+        });
         if spec.shape.is_empty() && !declares_shape {
             let name = quote(outlet.name());
             return Err(unsupported(
@@ -340,45 +365,18 @@ fn signature(source: &ModelSource, outline: &Outline<'_>, native: &NativeSession
 
 fn spec(source: &ModelSource, outlet: &Outlet) -> Result<TensorSpec> {
     let name = outlet.name();
-    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-        return Err(unsupported(source, format!("{} is not a tensor", quote(name))));
+    let (stacked, element) = match outlet.dtype() {
+        ValueType::Sequence(element) => (Some(ANY_SIZE), &**element),
+        tensor => (None, tensor),
+    };
+    let ValueType::Tensor { ty, shape, .. } = element else {
+        return Err(unsupported(source, format!("{} is {}, no tensor", quote(name), outlet.dtype())));
     };
     let datatype = tensors::datatype(*ty)
         .ok_or_else(|| unsupported(source, format!("tensor {} has the datatype {ty}", quote(name))))?;
-    let sizes: Vec<i64> = shape.iter().map(|&size| if size < 0 { ANY_SIZE } else { size }).collect();
+    let sizes = shape.iter().map(|&size| if size < 0 { ANY_SIZE } else { size });
+    let sizes: Vec<i64> = stacked.into_iter().chain(sizes).collect();
     Ok(TensorSpec::new(name, datatype, sizes))
-}
-
-/// A model that the library would not load. It says which kind of refusal it
-/// is in a code, but not for operators that it lacks.
-fn refused(source: &ModelSource, error: &ort::Error) -> Error {
-    use ort::ErrorCode::{InvalidGraph, InvalidProtobuf};
-    let message = error.message();
-    let lacks_operator =
-        ["is not a registered function/op", "No Op registered for", "Could not find an implementation"]
-            .iter()
-            .any(|words| message.contains(words));
-    if !lacks_operator && matches!(error.code(), InvalidGraph | InvalidProtobuf) {
-        return Error::InvalidModel { model: source.name.clone(), backend: NAME, reason: words(message) };
-    }
-    unsupported(source, words(message))
-}
-
-/// A run that asked for more than the memory limit leaves.
-fn out_of_memory(model: &str, message: &str) -> Option<Error> {
-    let node = message.split_once("Name:'").and_then(|(_, rest)| rest.split_once('\''));
-    let node = node.map_or(String::new(), |(name, _)| format!(" that node {} asks for", quote(name)));
-    let (size, limit) = if message.contains("storage size overflowed") {
-        (u64::MAX, isize::MAX as u64)
-    } else {
-        let (_, numbers) = message.split_once("Available memory of ")?;
-        let mut numbers =
-            numbers.split_whitespace().filter_map(|word| word.trim_end_matches('.').parse().ok());
-        let limit = numbers.next()?;
-        (numbers.next()?, limit)
-    };
-    let what = format!("the memory in bytes{node}");
-    Some(Error::TooLarge { model: model.to_owned(), what, size, limit })
 }
 
 /// The first of many, with how many there are beside them.
@@ -393,56 +391,4 @@ fn some(parts: &[String]) -> String {
 
 fn unsupported(source: &ModelSource, reason: String) -> Error {
     Error::Unsupported { model: source.name.clone(), backend: NAME, reason }
-}
-
-/// A message of the library on one line, bounded, without the place in its
-/// source with which some begin.
-fn words(message: &str) -> String {
-    const MOST: usize = 600;
-    let message =
-        if message.starts_with('/') { after_signature(message).unwrap_or(message) } else { message };
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// What follows the first list of parameters, as in `/file.h:46 void f(int) it failed`.
-fn after_signature(message: &str) -> Option<&str> {
-    let mut depth = 0usize;
-    for (index, letter) in message.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' if depth == 1 => return Some(message[index + 1..].trim()).filter(|rest| !rest.is_empty()),
-            ')' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{out_of_memory, words};
-
-    #[test]
-    fn running_out_of_memory_is_told_from_other_failures() {
-        let message = "Non-zero status code returned while running Expand node. Name:'Expand_0' Status Message: \
-                       /a.cc:360 void* f(size_t) Available memory of 2147483392 is smaller than requested bytes of 8796093022208";
-        assert_eq!(
-            out_of_memory("m", message).unwrap().to_string(),
-            "model `m`: the memory in bytes that node `Expand_0` asks for is 8796093022208, above the limit of 2147483392"
-        );
-        assert!(out_of_memory("m", "Non-zero status code").is_none());
-    }
-
-    #[test]
-    fn messages_lose_the_place_in_the_source() {
-        let message =
-            "/src/load.h:46 void check(const map<string, int (*)()>&,\n bool) the model is  too new";
-        assert_eq!(words(message), "the model is too new");
-        assert_eq!(words("no such\nfile (sorry)"), "no such file (sorry)");
-        assert_eq!(words("/only/a/path"), "/only/a/path");
-    }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod error;
 mod guard;
+mod indices;
 mod ml;
 mod plan;
 mod prepare;

@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
+use std::sync::{Mutex, PoisonError};
+
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{Choice, Format, LoadOptions, ModelSource, RunContext, Tensor};
 use samara_test::onnx::ready;
@@ -13,6 +15,7 @@ const WIDTH: usize = 512;
 
 #[test]
 fn memory_is_given_back() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let libraries = samara_test::onnxruntime_library();
     let names = if libraries.is_some() { vec!["tract", "onnxruntime"] } else { vec!["tract"] };
     let backends = registry(&RegistryOptions {
@@ -41,6 +44,43 @@ fn memory_is_given_back() {
         assert!(left < 32 << 20, "{name} still holds {} MiB", left >> 20);
     }
 }
+
+/// Sessions that run one thread each take the weights once, all of them together.
+#[test]
+fn weights_are_there_once_however_many_sessions() {
+    const SESSIONS: usize = 8;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(library) = samara_test::onnxruntime_library() else { return };
+    let backends =
+        registry(&RegistryOptions { onnxruntime_libraries: vec![library], ..RegistryOptions::default() });
+    let source = ModelSource {
+        name: "matmul".to_owned(),
+        identity: "matmul".to_owned(),
+        format: Format::Onnx,
+        bytes: ready::matmul(WEIGHTS).into(),
+        path: None,
+    };
+    let (_, model) = backends.load(&source, &Choice::from("onnxruntime"), &LoadOptions::default()).unwrap();
+    let input = [Tensor::from_vec([1, WEIGHTS], vec![0.5f32; WEIGHTS]).unwrap()];
+    let open = || {
+        let mut session = model.session().unwrap();
+        session.run(&input, &RunContext::default()).unwrap();
+        session
+    };
+    let first = open();
+    let before = resident();
+    let others: Vec<_> = (1..SESSIONS).map(|_| open()).collect();
+    let more = resident().saturating_sub(before);
+    let weights = (WEIGHTS * WEIGHTS * 4) as u64;
+    assert!(more < weights / 2, "{SESSIONS} sessions take {} MiB more than one", more >> 20);
+    drop((first, others));
+}
+
+/// What one test takes, another would count.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A square matrix of this width is 16 MiB of weights.
+const WEIGHTS: usize = 2048;
 
 /// Bytes of this process that lie in memory.
 fn resident() -> u64 {

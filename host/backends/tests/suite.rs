@@ -12,6 +12,8 @@ mod batching;
 mod files;
 #[path = "suite/hostile.rs"]
 mod hostile;
+#[path = "suite/kinds.rs"]
+mod kinds;
 #[path = "suite/models.rs"]
 mod models;
 #[path = "suite/runs.rs"]
@@ -155,10 +157,19 @@ macro_rules! runner {
                 runs::a_cancelled_run_ends_early,
                 runs::text_that_is_not_text_is_refused,
                 runs::threads_do_not_change_the_answer,
+                runs::a_loop_without_end_is_stopped,
+                runs::weights_that_are_no_numbers_are_computed_with,
+                kinds::scalars_of_every_datatype_pass,
+                kinds::functions_of_the_model_are_called_or_refused,
+                kinds::inputs_that_are_no_tensors_are_refused,
+                kinds::outputs_that_are_no_tensors_are_refused,
+                kinds::sequences_of_tensors_are_stacked,
+                kinds::sequences_of_several_shapes_fail_the_run,
                 hostile::hostile_files_are_refused_and_named,
                 hostile::every_truncation_is_survived,
                 hostile::every_flipped_byte_is_survived,
                 hostile::values_cannot_make_memory_explode,
+                hostile::indices_that_lead_nowhere_are_errors,
                 files::weights_beside_the_model_are_read,
                 files::weights_outside_the_directory_are_refused,
                 files::weight_files_that_are_too_short_are_refused,

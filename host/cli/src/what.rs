@@ -11,7 +11,7 @@ use samara_nn::Format;
 use samara_package::manifest::{self, ModelPath, TestCase};
 use samara_package::{InvalidReference, Manifest, Reference};
 
-use crate::args::{GrantArgs, PlaceArgs};
+use crate::args::{GrantArgs, ModelArg, PlaceArgs};
 use crate::compose;
 use crate::error::Usage;
 use crate::grants;
@@ -123,7 +123,7 @@ impl What {
     /// When one cannot be read, or the flags do not fit.
     pub(crate) fn source(
         &self,
-        models: &[(String, PathBuf)],
+        models: &[ModelArg],
         place: &PlaceArgs,
         grants: &GrantArgs,
         images: &Images<'_>,
@@ -145,8 +145,9 @@ impl What {
             }
             What::Packed(packed) => packed_source(packed, place)?,
             What::Component(path) => {
-                let models = models.iter().map(|(name, path)| {
-                    Ok((name.clone(), samara_compose::request(name, model_file(path)?, &place.into())?))
+                let models = models.iter().map(|model| {
+                    let (file, place) = (model_file(&model.path)?, model.place(place));
+                    Ok((model.name.clone(), samara_compose::request(&model.name, file, &(&place).into())?))
                 });
                 let bytes = Bytes::from(read_bytes(path)?);
                 (vec![component(&self.name(), bytes, BTreeMap::new())], models.collect::<Result<_>>()?)

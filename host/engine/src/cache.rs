@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
+use crate::code::{Code, Form};
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::report::Compiled;
 use crate::sweep;
 
-/// A folder of compiled components, one subfolder per compiler and settings.
+/// A folder of compiled code, one subfolder per compiler and settings.
 pub(crate) struct CodeCache {
     folder: PathBuf,
     access: Access,
@@ -31,9 +31,9 @@ enum Access {
     ReadOnly,
 }
 
-/// A component and where its code came from.
+/// Code and where it came from.
 pub(crate) struct Loaded {
-    pub(crate) component: Component,
+    pub(crate) code: Code,
     pub(crate) compiled: Compiled,
     /// Why the code could not be kept, if it could not.
     pub(crate) warning: Option<String>,
@@ -63,7 +63,7 @@ impl CodeCache {
         self.folder.join(digest.trim_start_matches("sha256:")).with_extension("cwasm")
     }
 
-    fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
+    fn load(&self, engine: &Engine, path: &Path, form: Form) -> Option<Code> {
         if !path.exists() {
             return None;
         }
@@ -71,8 +71,8 @@ impl CodeCache {
         // what this compiler made, complete and synced, under a name that
         // carries the digest of its source. Nobody else writes to the folder: it
         // is private to the user, or to the one whom a reader trusts.
-        let component = unsafe { Component::deserialize_file(engine, path) };
-        component.ok()
+        let code = unsafe { form.map(engine, path) };
+        code.ok()
     }
 
     fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
@@ -95,7 +95,7 @@ impl CodeCache {
 /// there.
 ///
 /// # Errors
-/// When the bytes are no component or do not compile. A cache that cannot be
+/// When the bytes are no WebAssembly or do not compile. A cache that cannot be
 /// written is a warning.
 pub(crate) fn load(
     function: &str,
@@ -103,63 +103,39 @@ pub(crate) fn load(
     cache: Option<&CodeCache>,
     bytes: &[u8],
 ) -> Result<Loaded> {
-    check_header(function, bytes)?;
+    let form = Form::of(function, bytes)?;
     let started = Instant::now();
     let Some(cache) = cache else {
-        let component =
-            Component::from_binary(engine, bytes).map_err(|error| compile_error(function, &error))?;
-        return Ok(Loaded { component, compiled: Compiled::Now(started.elapsed()), warning: None });
+        let code = form.compile(engine, bytes).map_err(|error| compile_error(function, &error))?;
+        return Ok(Loaded { code, compiled: Compiled::Now(started.elapsed()), warning: None });
     };
     let path = cache.path(bytes);
-    if let Some(component) = cache.load(engine, &path) {
+    if let Some(code) = cache.load(engine, &path, form) {
         if cache.access != Access::ReadOnly {
             sweep::note_use(&path);
         }
-        return Ok(Loaded { component, compiled: Compiled::Cached(started.elapsed()), warning: None });
+        return Ok(Loaded { code, compiled: Compiled::Cached(started.elapsed()), warning: None });
     }
-    let code = engine.precompile_component(bytes).map_err(|error| compile_error(function, &error))?;
+    let bytes = form.precompile(engine, bytes).map_err(|error| compile_error(function, &error))?;
     let kept = match cache.access {
         Access::ReadOnly => None,
-        Access::Private | Access::Shared => Some(cache.store(&path, &code)),
+        Access::Private | Access::Shared => Some(cache.store(&path, &bytes)),
     };
-    let component = if let Some(Ok(())) = kept { cache.load(engine, &path) } else { None };
+    let code = if let Some(Ok(())) = kept { cache.load(engine, &path, form) } else { None };
     let warning = kept
         .and_then(Result::err)
         .map(|error| format!("compiled code is not kept in `{}`: {error}", cache.folder.display()));
-    let component = match component {
-        Some(component) => component,
+    let code = match code {
+        Some(code) => Ok(code),
         // SAFETY: the bytes come straight from this engine's compiler.
-        None => unsafe { Component::deserialize(engine, &code) }
-            .map_err(|error| compile_error(function, &error))?,
+        None => unsafe { form.deserialize(engine, &bytes) },
     };
-    Ok(Loaded { component, compiled: Compiled::Now(started.elapsed()), warning })
+    let code = code.map_err(|error| compile_error(function, &error))?;
+    Ok(Loaded { code, compiled: Compiled::Now(started.elapsed()), warning })
 }
 
 fn compile_error(function: &str, error: &wasmtime::Error) -> Error {
     Error::Compile { function: function.to_owned(), reason: format!("{error:#}") }
-}
-
-/// Tells apart what people hand over by mistake before the compiler does.
-fn check_header(function: &str, bytes: &[u8]) -> Result<()> {
-    const BUILD_HINT: &str = "build it for `wasm32-wasip2`, or give a model to `samara compile`";
-    let not_a_component = |found: &str, hint| {
-        Err(Error::NotAComponent { function: function.to_owned(), found: found.to_owned(), hint })
-    };
-    match bytes {
-        [] => not_a_component("the file is empty", BUILD_HINT),
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => not_a_component(
-            "it is a core WebAssembly module",
-            "build it for the target `wasm32-wasip2`, which makes components",
-        ),
-        [0, b'a', b's', b'm', ..] => {
-            not_a_component("it is WebAssembly of a version that this host does not know", BUILD_HINT)
-        }
-        [0x7f, b'E', b'L', b'F', ..] => {
-            not_a_component("it is a native ELF file", "build it for the target `wasm32-wasip2`")
-        }
-        _ => not_a_component("it does not begin as WebAssembly does", BUILD_HINT),
-    }
 }
 
 #[cfg(unix)]
@@ -251,7 +227,6 @@ mod tests {
         let engine = crate::config::engine(1).unwrap();
         let refusal = |bytes: &[u8]| load("f.wasm", &engine, None, bytes).err().unwrap().to_string();
         assert!(refusal(b"").contains("the file is empty"));
-        assert!(refusal(b"\0asm\x01\0\0\0").contains("`wasm32-wasip2`, which makes components"));
         assert!(refusal(b"\x7fELF....").contains("a native ELF file"));
         assert!(refusal(b"\x08\x0a\x12\x07pytorch").contains("does not begin as WebAssembly does"));
         assert!(refusal(&EMPTY_COMPONENT[..6]).contains("of a version that this host does not know"));

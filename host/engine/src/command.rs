@@ -1,4 +1,4 @@
-//! Commands: components that are run to their end.
+//! Commands: components and modules that are run to their end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::grants::{DirectoryGrant, Grants};
 use crate::host::Host;
-use crate::instance::{InstanceState, Terms};
+use crate::instance::{InstanceState, Surroundings, Terms};
 use crate::kind::Wasi;
+use crate::program::{self, ProgramPre};
 use crate::stage::until;
 
 /// A deadline for those that were given none.
@@ -41,20 +42,31 @@ pub struct CommandOutput {
     pub stderr: String,
 }
 
-/// A component that is run to its end.
+/// What is run to its end.
 pub(crate) struct Command {
-    pre: InstancePre<InstanceState>,
-    wasi: Wasi,
+    body: Body,
     terms: Terms,
+}
+
+enum Body {
+    Component { pre: InstancePre<InstanceState>, wasi: Wasi },
+    Program(ProgramPre),
 }
 
 impl Command {
     pub(crate) fn new(pre: InstancePre<InstanceState>, wasi: Wasi, terms: Terms) -> Self {
-        Self { pre, wasi, terms }
+        Self { body: Body::Component { pre, wasi }, terms }
+    }
+
+    pub(crate) fn program(pre: ProgramPre, terms: Terms) -> Self {
+        Self { body: Body::Program(pre), terms }
     }
 
     pub(crate) fn wasi(&self) -> Wasi {
-        self.wasi
+        match self.body {
+            Body::Component { wasi, .. } => wasi,
+            Body::Program(_) => Wasi::V0_1,
+        }
     }
 
     /// Runs it to its end on the process's own streams and gives its exit code.
@@ -64,16 +76,16 @@ impl Command {
         arguments: &[String],
         patience: Option<Duration>,
     ) -> Result<i32> {
-        let store = self.terms.command_store(host, arguments)?;
-        self.drive(host, store, patience).await
+        self.drive(host, &self.terms, self.terms.inherited(arguments), patience).await
     }
 
     /// Runs it to its end with its streams recorded.
     pub(crate) async fn output(&self, host: &Host, run: CommandRun) -> Result<CommandOutput> {
         let grants = Arc::new(joined(&self.terms.grants, &run));
         let terms = Terms { grants, ..self.terms.clone() };
-        let (store, voice) = terms.recorded_store(host, &run.arguments)?;
-        let code = self.drive(host, store, run.deadline).await?;
+        let surroundings = terms.recorded(&run.arguments);
+        let voice = surroundings.voice.clone();
+        let code = self.drive(host, &terms, surroundings, run.deadline).await?;
         let (stdout, stderr) = voice.record();
         Ok(CommandOutput { code, stdout, stderr })
     }
@@ -81,26 +93,35 @@ impl Command {
     async fn drive(
         &self,
         host: &Host,
-        mut store: Store<InstanceState>,
+        terms: &Terms,
+        surroundings: Surroundings,
         patience: Option<Duration>,
     ) -> Result<i32> {
-        let Self { pre, wasi, terms } = self;
         let _interruptible = host.interruptible();
         let call = Call::within(patience.unwrap_or(NEVER));
         let (deadline, given) = (call.deadline, call.deadline.given);
-        store.data_mut().begin(&call);
-        let ran = match wasi {
-            Wasi::V0_2 => until(deadline, run_p2(pre, &mut store)).await,
-            Wasi::V0_3 => until(deadline, run_p3(pre, &mut store)).await,
-        };
-        match ran {
+        let end = |ran: Option<Ran>, state: &InstanceState| match ran {
             Some(Ok(Ok(()))) => Ok(0),
             Some(Ok(Err(()))) => Ok(1),
             Some(Err(error)) => match error.downcast_ref::<I32Exit>() {
                 Some(&I32Exit(code)) => Ok(code),
-                None => Err(terms.explain(host, &error, store.data(), given)),
+                None => Err(terms.explain(host, &error, state, given)),
             },
             None => Err(Error::Timeout { function: terms.function.clone(), deadline: given }),
+        };
+        match &self.body {
+            Body::Component { pre, wasi } => {
+                let mut store = terms.component_store(host, surroundings)?;
+                store.data_mut().begin(&call);
+                let ran = until(deadline, run_component(pre, *wasi, &mut store)).await;
+                end(ran, store.data())
+            }
+            Body::Program(pre) => {
+                let mut store = terms.program_store(host, surroundings)?;
+                store.data_mut().instance.begin(&call);
+                let ran = until(deadline, program::run(pre, &mut store)).await;
+                end(ran.map(|ran| ran.map(Ok)), &store.data().instance)
+            }
         }
     }
 }
@@ -115,6 +136,17 @@ fn joined(grants: &Grants, run: &CommandRun) -> Grants {
 }
 
 type Ran = wasmtime::Result<Result<(), ()>>;
+
+async fn run_component(
+    pre: &InstancePre<InstanceState>,
+    wasi: Wasi,
+    store: &mut Store<InstanceState>,
+) -> Ran {
+    match wasi {
+        Wasi::V0_1 | Wasi::V0_2 => run_p2(pre, store).await,
+        Wasi::V0_3 => run_p3(pre, store).await,
+    }
+}
 
 async fn run_p2(pre: &InstancePre<InstanceState>, store: &mut Store<InstanceState>) -> Ran {
     let command = p2::bindings::CommandPre::new(pre.clone())?.instantiate_async(&mut *store).await?;

@@ -4,23 +4,23 @@
 use std::path::Path;
 
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use crate::cache::{self, CodeCache};
+use crate::code::Code;
 use crate::config;
 use crate::error::Result;
 use crate::report::Compiled;
 
-/// Compiles components into a code cache that hosts in other processes read.
+/// Compiles components and modules into a code cache that hosts in other processes read.
 pub struct Compiler {
     engine: Engine,
     cache: CodeCache,
 }
 
-/// A component with the machine code that a [`Host`](crate::Host) runs it by.
+/// A component or module with the machine code that a [`Host`](crate::Host) runs it by.
 /// Clones share it.
 #[derive(Clone)]
-pub struct CompiledCode(Component);
+pub struct CompiledCode(Code);
 
 impl Compiler {
     /// Compiles into `folder`, which everybody may read and only this user writes
@@ -34,24 +34,24 @@ impl Compiler {
         Ok(Self { engine, cache })
     }
 
-    /// Compiles a component, unless it is there.
+    /// Compiles a component or a module, unless it is there.
     ///
     /// # Errors
-    /// When the bytes are no component or do not compile. The string says why
+    /// When the bytes are neither or do not compile. The string says why
     /// the code could not be kept, if it could not.
-    pub fn compile(&self, function: &str, component: &[u8]) -> Result<(Compiled, Option<String>)> {
-        let loaded = cache::load(function, &self.engine, Some(&self.cache), component)?;
+    pub fn compile(&self, function: &str, wasm: &[u8]) -> Result<(Compiled, Option<String>)> {
+        let loaded = cache::load(function, &self.engine, Some(&self.cache), wasm)?;
         Ok((loaded.compiled, loaded.warning))
     }
 }
 
 impl CompiledCode {
-    pub(crate) fn new(component: Component) -> Self {
-        Self(component)
+    pub(crate) fn new(code: Code) -> Self {
+        Self(code)
     }
 
     /// `None` where another host made it.
-    pub(crate) fn of(&self, engine: &Engine) -> Option<&Component> {
+    pub(crate) fn of(&self, engine: &Engine) -> Option<&Code> {
         Engine::same(self.0.engine(), engine).then_some(&self.0)
     }
 }

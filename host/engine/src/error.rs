@@ -54,6 +54,11 @@ pub enum Error {
         list(exports)
     )]
     UnknownWorld { function: String, exports: Vec<String> },
+    #[error(
+        "`{function}` is a core WebAssembly module, and no program of WASI preview 1: it exports {}; expected a function `_start` without parameters\nhint: build a program for `wasm32-wasip1`, or a component for `wasm32-wasip2`",
+        list(exports)
+    )]
+    NotAProgram { function: String, exports: Vec<String> },
     #[error("`{function}` imports what this host does not provide:\n{}", lines(imports))]
     UnknownImports { function: String, imports: Vec<String> },
     #[error("`{function}` needs what it is not granted:\n{}", lines(needs))]
@@ -110,6 +115,7 @@ impl Error {
             Error::NotAComponent { .. }
             | Error::Compile { .. }
             | Error::UnknownWorld { .. }
+            | Error::NotAProgram { .. }
             | Error::UnknownImports { .. }
             | Error::Link { .. }
             | Error::BadDescription { .. } => ErrorKind::InvalidFunction,
@@ -147,12 +153,19 @@ fn model_kind(kind: samara_nn::ErrorKind) -> ErrorKind {
     }
 }
 
+/// Names that a message lists before it only counts them.
+const MOST_LISTED: usize = 12;
+
 fn list(names: &[String]) -> String {
     if names.is_empty() {
         return "nothing".to_owned();
     }
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    let shown: Vec<String> = names.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
+    let rest = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{rest}", shown.join(", "))
 }
 
 fn lines(items: &[String]) -> String {

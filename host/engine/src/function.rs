@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use samara_nn::{NamedTensor, Signature, Tensor};
-use wasmtime::component::Component;
 
 use crate::cache;
 use crate::call::{Call, CallOptions};
+use crate::code::Code;
 use crate::command::{CommandOutput, CommandRun};
 use crate::compiler::CompiledCode;
 use crate::error::{Error, Result};
@@ -290,12 +290,8 @@ impl std::fmt::Debug for Function {
     }
 }
 
-/// The compiled form of each component stage, in order; `None` for a model.
-async fn compile(
-    host: &Host,
-    source: &FunctionSource,
-    report: &mut LoadReport,
-) -> Result<Vec<Option<Component>>> {
+/// The code of each component stage, in order; `None` for a model.
+async fn compile(host: &Host, source: &FunctionSource, report: &mut LoadReport) -> Result<Vec<Option<Code>>> {
     let mut compiled = Vec::with_capacity(source.stages.len());
     for stage in &source.stages {
         let (host, function) = (host.clone(), source.label(stage_name(stage)));
@@ -305,11 +301,11 @@ async fn compile(
                 blocking(move || cache::load(&function, host.engine(), host.cache(), &bytes)).await?
             }
             StageSource::Compiled { code, .. } => {
-                let component = code.of(host.engine()).ok_or_else(|| Error::Compile {
+                let code = code.of(host.engine()).ok_or_else(|| Error::Compile {
                     function,
                     reason: "its code is another host's".to_owned(),
                 })?;
-                compiled.push(Some(component.clone()));
+                compiled.push(Some(code.clone()));
                 continue;
             }
             StageSource::Model { .. } => {
@@ -319,7 +315,7 @@ async fn compile(
         };
         report.components.push((stage_name(stage).to_owned(), loaded.compiled));
         report.warnings.extend(loaded.warning);
-        compiled.push(Some(loaded.component));
+        compiled.push(Some(loaded.code));
     }
     Ok(compiled)
 }
@@ -343,14 +339,13 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    async fn shape(&self, compiled: Vec<Option<Component>>) -> Result<Shape> {
+    async fn shape(&self, compiled: Vec<Option<Code>>) -> Result<Shape> {
         let mut stages = Vec::with_capacity(compiled.len());
         for (source, compiled) in self.source.stages.iter().zip(compiled) {
             let linked = match (source, compiled) {
-                (
-                    StageSource::Component { name, .. } | StageSource::Compiled { name, .. },
-                    Some(component),
-                ) => link(self.host, component, self.terms(name)).await?,
+                (StageSource::Component { name, .. } | StageSource::Compiled { name, .. }, Some(code)) => {
+                    link(self.host, code, self.terms(name)).await?
+                }
                 (StageSource::Component { name, .. } | StageSource::Compiled { name, .. }, None) => {
                     return Err(self.pipeline_error(name, "it was not compiled".to_owned()));
                 }

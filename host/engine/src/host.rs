@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use samara_nn::Pool;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component;
 
 use crate::cache::{self, CodeCache};
 use crate::compiler::CompiledCode;
@@ -14,6 +14,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::instance::InstanceState;
 use crate::linker;
+use crate::program::{self, ProgramState};
 use crate::report::Compiled;
 use crate::ticker::{Awake, Ticker};
 
@@ -40,7 +41,8 @@ pub struct Host {
 
 struct Shared {
     engine: Engine,
-    linker: Linker<InstanceState>,
+    linker: component::Linker<InstanceState>,
+    programs: wasmtime::Linker<ProgramState>,
     cache: Option<CodeCache>,
     models: Arc<Pool>,
     ticker: Ticker,
@@ -56,29 +58,31 @@ impl Host {
     pub fn new(options: HostOptions) -> Result<Self> {
         let HostOptions { code_cache, code_cache_read_only, models, instances } = options;
         let engine = config::engine(instances)?;
-        let linker = linker::build(&engine).map_err(|error| Error::Start { reason: format!("{error:#}") })?;
+        let start = |error: wasmtime::Error| Error::Start { reason: format!("{error:#}") };
+        let linker = linker::build(&engine).map_err(start)?;
+        let programs = program::linker(&engine).map_err(start)?;
         let cache = code_cache.map(|folder| CodeCache::new(&folder, &engine));
         let cache = if code_cache_read_only { cache.map(CodeCache::read_only) } else { cache };
         let ticker =
             Ticker::start(engine.weak()).map_err(|error| Error::Start { reason: error.to_string() })?;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, cache, models, ticker, instances }) })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, programs, cache, models, ticker, instances }) })
     }
 
-    /// Compiles a component into the code cache, unless it is there.
+    /// Compiles a component or a module into the code cache, unless it is there.
     ///
     /// # Errors
-    /// When the bytes are no component or do not compile.
-    pub fn precompile(&self, name: &str, component: &[u8]) -> Result<Compiled> {
-        Ok(cache::load(name, self.engine(), self.cache(), component)?.compiled)
+    /// When the bytes are neither or do not compile.
+    pub fn precompile(&self, name: &str, wasm: &[u8]) -> Result<Compiled> {
+        Ok(cache::load(name, self.engine(), self.cache(), wasm)?.compiled)
     }
 
-    /// Compiles a component, or finds its code in the cache, to be loaded here any
-    /// number of times.
+    /// Compiles a component or a module, or finds its code in the cache, to be
+    /// loaded here any number of times.
     ///
     /// # Errors
-    /// When the bytes are no component or do not compile.
-    pub fn compile(&self, name: &str, component: &[u8]) -> Result<CompiledCode> {
-        Ok(CompiledCode::new(cache::load(name, self.engine(), self.cache(), component)?.component))
+    /// When the bytes are neither or do not compile.
+    pub fn compile(&self, name: &str, wasm: &[u8]) -> Result<CompiledCode> {
+        Ok(CompiledCode::new(cache::load(name, self.engine(), self.cache(), wasm)?.code))
     }
 
     /// The pool that holds every model of this process.
@@ -96,8 +100,14 @@ impl Host {
         &self.shared.engine
     }
 
-    pub(crate) fn linker(&self) -> &Linker<InstanceState> {
+    /// What components may import.
+    pub(crate) fn linker(&self) -> &component::Linker<InstanceState> {
         &self.shared.linker
+    }
+
+    /// What programs of WASI preview 1 may import.
+    pub(crate) fn programs(&self) -> &wasmtime::Linker<ProgramState> {
+        &self.shared.programs
     }
 
     pub(crate) fn cache(&self) -> Option<&CodeCache> {

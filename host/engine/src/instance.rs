@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::limits::{Limits, Meter, Refused, format_bytes};
 use crate::models::Models;
 use crate::output::GuestOutput;
+use crate::program::ProgramState;
 use crate::serve::Clock;
 use crate::voice::{Speaker, Voice};
 use crate::wasi::http::HttpPolicy;
@@ -43,6 +44,12 @@ enum Time {
     At(Instant),
     /// It moves on while bodies stream.
     Clock(Arc<Clock>),
+}
+
+/// The streams and arguments of an instance.
+pub(crate) struct Surroundings {
+    wasi: WasiCtxBuilder,
+    pub(crate) voice: Voice,
 }
 
 /// All that the instances of a function have in common.
@@ -75,11 +82,11 @@ impl Terms {
         let voice = Voice::new(Arc::clone(&self.speaker));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(voice.stdout()).stderr(voice.stderr());
-        self.store_with(host, wasi, voice)
+        self.component_store(host, Surroundings { wasi, voice })
     }
 
-    /// A store for a command: its arguments, and the process's own streams.
-    pub(crate) fn command_store(&self, host: &Host, arguments: &[String]) -> Result<Store<InstanceState>> {
+    /// A command's arguments, and the process's own streams.
+    pub(crate) fn inherited(&self, arguments: &[String]) -> Surroundings {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdio().arg(&self.function).args(arguments);
         // What a command logs stands beside what it prints.
@@ -88,33 +95,51 @@ impl Terms {
             stage: self.speaker.stage.clone(),
             output: GuestOutput::Stderr,
         };
-        self.store_with(host, wasi, Voice::new(Arc::new(speaker)))
+        Surroundings { wasi, voice: Voice::new(Arc::new(speaker)) }
     }
 
-    /// A store for a command whose streams are recorded, and go where the
+    /// A command's arguments, and streams that are recorded and go where the
     /// function's output goes. Nothing comes in.
-    pub(crate) fn recorded_store(
-        &self,
-        host: &Host,
-        arguments: &[String],
-    ) -> Result<(Store<InstanceState>, Voice)> {
+    pub(crate) fn recorded(&self, arguments: &[String]) -> Surroundings {
         let voice = Voice::recorded(Arc::clone(&self.speaker));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(voice.stdout()).stderr(voice.stderr()).arg(&self.function).args(arguments);
-        Ok((self.store_with(host, wasi, voice.clone())?, voice))
+        Surroundings { wasi, voice }
     }
 
-    fn store_with(
+    /// A store for an instance of a component.
+    pub(crate) fn component_store(
         &self,
         host: &Host,
-        mut wasi: WasiCtxBuilder,
-        voice: Voice,
+        surroundings: Surroundings,
     ) -> Result<Store<InstanceState>> {
+        let (mut wasi, voice) = self.granted(surroundings)?;
+        Ok(sandbox(host, self.state(wasi.build(), voice)))
+    }
+
+    /// A store for an instance of a program of WASI preview 1.
+    pub(crate) fn program_store(
+        &self,
+        host: &Host,
+        surroundings: Surroundings,
+    ) -> Result<Store<ProgramState>> {
+        let (mut wasi, voice) = self.granted(surroundings)?;
+        // Its WASI is preview 1's; nothing reaches that of components.
+        let instance = self.state(WasiCtxBuilder::new().build(), voice);
+        Ok(sandbox(host, ProgramState::new(instance, wasi.build_p1())))
+    }
+
+    fn granted(&self, surroundings: Surroundings) -> Result<(WasiCtxBuilder, Voice)> {
+        let Surroundings { mut wasi, voice } = surroundings;
         wasi.socket_addr_check(|_, _| Box::pin(async { false })).allow_ip_name_lookup(false);
         self.grants.apply(&mut wasi)?;
+        Ok((wasi, voice))
+    }
+
+    fn state(&self, wasi: WasiCtx, voice: Voice) -> InstanceState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_HANDLES);
-        let state = InstanceState {
+        InstanceState {
             table,
             meter: Meter::new(self.limits.clone()),
             nn: NnState {
@@ -124,20 +149,12 @@ impl Terms {
                 runs: Vec::new(),
                 call_began: Instant::now(),
             },
-            wasi: wasi.build(),
+            wasi,
             http: WasiHttpCtx::new(),
             http_policy: HttpPolicy { grants: Arc::clone(&self.grants), traceparent: None },
             voice,
             time: Time::At(Instant::now() + self.limits.deadline),
-        };
-        let mut store = Store::new(host.engine(), state);
-        store.limiter(|state| &mut state.meter);
-        store.epoch_deadline_callback(|store| match Instant::now() < store.data().until() {
-            true => Ok(UpdateDeadline::Yield(1)),
-            false => Err(wasmtime::Error::new(DeadlinePassed)),
-        });
-        store.set_epoch_deadline(1);
-        Ok(store)
+        }
     }
 
     /// Says in samara's words why a guest stopped.
@@ -178,6 +195,24 @@ impl Terms {
             Refused::Tensors => ("tensor memory", "tensor-memory", format_bytes(limits.tensor_memory)),
         };
         Error::Limit { function: self.function.clone(), what, limit, key, stderr }
+    }
+}
+
+/// A store that its meter limits and its deadline ends.
+fn sandbox<T: AsMut<InstanceState> + Send + 'static>(host: &Host, state: T) -> Store<T> {
+    let mut store = Store::new(host.engine(), state);
+    store.limiter(|state| &mut state.as_mut().meter);
+    store.epoch_deadline_callback(|mut store| match Instant::now() < store.data_mut().as_mut().until() {
+        true => Ok(UpdateDeadline::Yield(1)),
+        false => Err(wasmtime::Error::new(DeadlinePassed)),
+    });
+    store.set_epoch_deadline(1);
+    store
+}
+
+impl AsMut<InstanceState> for InstanceState {
+    fn as_mut(&mut self) -> &mut InstanceState {
+        self
     }
 }
 

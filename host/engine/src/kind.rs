@@ -1,29 +1,34 @@
-//! The three kinds of component, told apart by what they export.
+//! The three kinds of function, told apart by what they export.
 
 use std::fmt;
 
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, ExternType, Module};
 
 use crate::error::{Error, Result};
 
-/// What a component is to samara.
+/// What a component or a module is to samara.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Exports `samara:function/function`: tensors in, tensors out.
     Function,
     /// Exports an HTTP handler.
     Http(Wasi),
-    /// Exports `wasi:cli/run`.
+    /// Exports `wasi:cli/run`, or is a core module with a `_start`.
     Command(Wasi),
 }
 
-/// The generation of WASI that a component's entry point is written for.
+/// The generation of WASI that an entry point is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wasi {
+    /// Preview 1: a core module.
+    V0_1,
     V0_2,
     V0_3,
 }
+
+/// What a program of WASI preview 1 is started by.
+pub(crate) const START_EXPORT: &str = "_start";
 
 pub(crate) const FUNCTION_EXPORT: &str = "samara:function/function@0.1.0";
 
@@ -34,6 +39,14 @@ impl Kind {
             Kind::Function => "a function",
             Kind::Http(_) => "an HTTP function",
             Kind::Command(_) => "a command",
+        }
+    }
+
+    /// Its name, and the form that it comes in where that is not a component's.
+    pub fn detail(self) -> String {
+        match self {
+            Kind::Command(Wasi::V0_1) => format!("{self} (WASI preview 1 module)"),
+            _ => self.to_string(),
         }
     }
 
@@ -54,6 +67,18 @@ impl Kind {
         } else {
             Err(Error::UnknownWorld { function: function.to_owned(), exports })
         }
+    }
+
+    pub(crate) fn of_module(function: &str, module: &Module) -> Result<Self> {
+        let starts = match module.get_export(START_EXPORT) {
+            Some(ExternType::Func(start)) => start.params().len() == 0 && start.results().len() == 0,
+            _ => false,
+        };
+        if starts {
+            return Ok(Kind::Command(Wasi::V0_1));
+        }
+        let exports = module.exports().map(|export| export.name().escape_debug().to_string()).collect();
+        Err(Error::NotAProgram { function: function.to_owned(), exports })
     }
 }
 

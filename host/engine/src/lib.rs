@@ -10,6 +10,7 @@
 
 mod cache;
 mod call;
+mod code;
 mod command;
 mod compiler;
 mod config;
@@ -27,6 +28,7 @@ mod linker;
 mod models;
 mod output;
 mod pipeline;
+mod program;
 mod report;
 mod reuse;
 mod serve;

@@ -31,7 +31,7 @@ const PROVIDED: [(&str, &[&str]); 10] = [
     ("wasi:logging", &[logging::VERSION]),
     ("wasi:random", WASI_VERSIONS),
     ("wasi:sockets", WASI_VERSIONS),
-    ("wasi:nn", &[nn::VERSION]),
+    ("wasi:nn", nn::VERSIONS),
     ("samara:function", &["0.1."]),
 ];
 
@@ -98,8 +98,9 @@ mod tests {
         assert_eq!(complaint("wasi:cli/run@0.3.0"), None);
         assert_eq!(complaint("wasi:nn/tensor@0.2.0-rc-2024-10-28"), None);
         assert_eq!(complaint("wasi:logging/logging@0.1.0-draft"), None);
-        let other = complaint("wasi:nn/tensor@0.2.0-rc-2024-06-25").unwrap();
-        assert!(other.contains("0.2.0-rc-2024-10-28"), "{other}");
+        assert_eq!(complaint("wasi:nn/tensor@0.2.0-rc-2024-06-25"), None);
+        let other = complaint("wasi:nn/tensor@0.2.0-rc-2025-01-01").unwrap();
+        assert!(other.contains("0.2.0-rc-2024-10-28 and 0.2.0-rc-2024-08-19"), "{other}");
         assert!(complaint("acme:db/query@1.0.0").unwrap().contains("compose"));
         assert!(complaint("wasi:io/streams@0.1.0").unwrap().contains("0.2.x and 0.3.x"));
     }

@@ -10,6 +10,7 @@ use wasmtime::Store;
 use wasmtime::component::Component;
 
 use crate::call::{Call, Deadline};
+use crate::code::Code;
 use crate::command::Command;
 use crate::description;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ use crate::limits::format_bytes;
 use crate::linker::check_imports;
 use crate::models::ModelUse;
 use crate::pipeline::{Face, Wiring};
+use crate::program;
 use crate::report::StageReport;
 use crate::reuse::{Idle, Reuse};
 use crate::serve::HttpFunction;
@@ -265,9 +267,19 @@ impl Live {
     }
 }
 
-/// Checks a component's imports and exports, links it, and asks a function
-/// for its signature.
-pub(crate) async fn link(host: &Host, component: Component, terms: Terms) -> Result<Linked> {
+/// Checks what code imports and exports, links it, and asks a function for its
+/// signature.
+pub(crate) async fn link(host: &Host, code: Code, terms: Terms) -> Result<Linked> {
+    match code {
+        Code::Component(component) => link_component(host, component, terms).await,
+        Code::Module(module) => {
+            let program = program::link(host, &module, &terms)?;
+            Ok(Linked::Entry(Entry::Command(Command::program(program, terms))))
+        }
+    }
+}
+
+async fn link_component(host: &Host, component: Component, terms: Terms) -> Result<Linked> {
     let kind = Kind::of(&terms.function, host.engine(), &component)?;
     check_imports(&terms.function, host.engine(), &component, &terms.grants)?;
     let link_error = |error: wasmtime::Error| Error::Link {

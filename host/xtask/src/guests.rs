@@ -6,39 +6,56 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::fixtures;
 use crate::shell::{cargo, program, root, run, step, succeeds, target};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Adds the guests' target to the toolchain where it is missing.
+/// What programs of WASI preview 1 are built for.
+const PROGRAM_TARGET: &str = "wasm32-wasip1";
+
+/// Adds the target that functions are built for to the toolchain where it is
+/// missing.
 pub(crate) fn ensure_target() -> Result<()> {
+    ensure(TARGET)
+}
+
+fn ensure(target: &str) -> Result<()> {
     let installed = program("rustup").args(["target", "list", "--installed"]).output();
     match installed {
         Ok(listed) if listed.status.success() => {
-            if String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.trim() == TARGET) {
+            if String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.trim() == target) {
                 return Ok(());
             }
-            step(&format!("adding the target {TARGET} to the Rust toolchain"));
-            run(program("rustup").args(["target", "add", TARGET]))
+            step(&format!("adding the target {target} to the Rust toolchain"));
+            run(program("rustup").args(["target", "add", target]))
         }
         // A toolchain that rustup does not manage has the target, or building says that it has not.
-        _ if succeeds(program("rustc").args(["--print", "target-libdir", "--target", TARGET])) => Ok(()),
-        _ => bail!("there is no rustup to add the target {TARGET} with; install Rust from https://rustup.rs"),
+        _ if succeeds(program("rustc").args(["--print", "target-libdir", "--target", target])) => Ok(()),
+        _ => bail!("there is no rustup to add the target {target} with; install Rust from https://rustup.rs"),
     }
 }
 
 /// Builds the guests of the tests and of every example.
 pub(crate) fn build_all() -> Result<()> {
-    ensure_target()?;
+    ensure(TARGET)?;
+    ensure(PROGRAM_TARGET)?;
     step("building the guests of the tests");
-    run(guest_cargo()
-        .args(["build", "--release", "--target", TARGET, "--examples", "--bins"])
-        .args(["--manifest-path", "tests/guests/Cargo.toml", "--target-dir"])
-        .arg(target().join("guests")))?;
+    build("tests/guests/Cargo.toml", TARGET)?;
+    build("tests/programs/Cargo.toml", PROGRAM_TARGET)?;
+    fixtures::encoder()?;
     for example in examples()? {
         build_example(&example)?;
     }
     Ok(())
+}
+
+/// Builds all of a guests' workspace of the tests.
+fn build(manifest: &str, target: &str) -> Result<()> {
+    run(guest_cargo()
+        .args(["build", "--release", "--target", target, "--examples", "--bins"])
+        .args(["--manifest-path", manifest, "--target-dir"])
+        .arg(crate::shell::target().join("guests")))
 }
 
 /// Builds one example, as its manifest's build command would.

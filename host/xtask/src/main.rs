@@ -1,6 +1,7 @@
 //! The chores of this repository.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the people who work on samara")]
 
+mod conformance;
 mod cross;
 mod fixtures;
 mod guests;
@@ -18,6 +19,12 @@ cargo xtask COMMAND
   cross     build samara and its shim for 64-bit ARM, and run the example there
   guests    build the guest programs of the tests and the examples
   fixtures  make the Python environment of the tests, and the files that it writes
+  conformance [BACKEND] [--write]
+            run ONNX's own test cases on every backend, or one, and print what
+            passes, is refused and is wrong; --write keeps that as the page
+            host/docs/operators.md, and without it differences are an error
+  ten-models  run the models that a new user comes with, and print how they agree with
+            their own runtimes
   bench     run the benchmarks, built for release, and print their table";
 
 fn main() -> ExitCode {
@@ -27,9 +34,11 @@ fn main() -> ExitCode {
         "try" => try_out::run(),
         "test" => test::run(&rest),
         "bench" => test::bench(&rest),
+        "conformance" => conformance::run(&rest),
         "cross" => cross::build(&rest),
         "guests" => guests::build_all(),
         "fixtures" => fixtures::make(),
+        "ten-models" => test::ten_models(),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell::{cargo, run as finish, step, succeeds};
+use crate::shell::{cargo, run as finish, step, succeeds, target};
 use crate::{fixtures, guests};
 
 /// Makes what the tests need and runs them all; `arguments` go to the runner.
@@ -30,6 +30,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     finish(cargo().args(runner).args(arguments).env("SAMARA_GUESTS_READY", "1"))?;
     step("running the examples in the documentation");
     finish(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// Runs the models of a new user on the engines, and prints how they agree.
+pub(crate) fn ten_models() -> Result<()> {
+    let folder = target().join("fixtures/ten-models-full");
+    fixtures::ten_models(&folder)?;
+    finish(cargo().args(["build", "--workspace", "--bins"]))?;
+    let test = ["test", "--workspace", "--test", "product", "ten_models", "--", "--nocapture"];
+    finish(cargo().args(test).env("SAMARA_TEN_MODELS", folder).env("SAMARA_GUESTS_READY", "1"))
 }
 
 /// Runs the benchmarks against their rivals, all built for release.

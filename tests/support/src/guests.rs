@@ -1,4 +1,4 @@
-//! The guest programs of the tests, as components.
+//! The guest programs of the tests: components, and modules of WASI preview 1.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// # Panics
 /// When the guests do not build or have no such function.
 pub fn guest(name: &str) -> PathBuf {
-    existing(release().join("examples").join(format!("{name}.wasm")))
+    existing(built().join("wasm32-wasip2/release/examples").join(format!("{name}.wasm")))
 }
 
 /// The component of the command `tests/guests/src/bin/NAME.rs`.
@@ -17,7 +17,15 @@ pub fn guest(name: &str) -> PathBuf {
 /// # Panics
 /// When the guests do not build or have no such command.
 pub fn command(name: &str) -> PathBuf {
-    existing(release().join(format!("{name}.wasm")))
+    existing(built().join("wasm32-wasip2/release").join(format!("{name}.wasm")))
+}
+
+/// The module of the program `tests/programs/src/bin/NAME.rs`.
+///
+/// # Panics
+/// When the programs do not build or have no such one.
+pub fn module(name: &str) -> PathBuf {
+    existing(built().join("wasm32-wasip1/release").join(format!("{name}.wasm")))
 }
 
 fn existing(path: PathBuf) -> PathBuf {
@@ -27,14 +35,15 @@ fn existing(path: PathBuf) -> PathBuf {
 
 /// Where the built guests are. They are built once per process, unless
 /// `SAMARA_GUESTS_READY` says that this was done before.
-fn release() -> &'static Path {
-    static RELEASE: OnceLock<PathBuf> = OnceLock::new();
-    RELEASE.get_or_init(|| {
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
         let target = target().join("guests");
         if std::env::var_os("SAMARA_GUESTS_READY").is_none() {
-            build(root(), &target);
+            build("tests/guests/Cargo.toml", "wasm32-wasip2", &target);
+            build("tests/programs/Cargo.toml", "wasm32-wasip1", &target);
         }
-        target.join("wasm32-wasip2/release")
+        target
     })
 }
 
@@ -50,12 +59,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-fn build(root: &Path, target: &Path) {
+fn build(manifest: &str, wasm: &str, target: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "--examples", "--bins"])
+        .args(["build", "--quiet", "--release", "--target", wasm, "--examples", "--bins"])
         .arg("--manifest-path")
-        .arg(root.join("tests/guests/Cargo.toml"))
+        .arg(root().join(manifest))
         .arg("--target-dir")
         .arg(target)
         // What cargo set for the test that runs is not meant for the guests.
@@ -63,7 +72,7 @@ fn build(root: &Path, target: &Path) {
         .env_remove("RUSTFLAGS")
         .status();
     match status {
-        Ok(status) => assert!(status.success(), "the guests in tests/guests do not build: {status}"),
+        Ok(status) => assert!(status.success(), "the guests of {manifest} do not build: {status}"),
         Err(error) => panic!("cargo does not start: {error}"),
     }
 }

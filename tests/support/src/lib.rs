@@ -19,7 +19,7 @@ mod tools;
 
 pub use certificates::write_certificates;
 pub use debian::{containerd_2, trixie, trixie_path};
-pub use guests::{command, guest, target};
+pub use guests::{command, guest, module, target};
 pub use random::{Random, whatever_comes, whatever_text_comes};
 pub use tools::{
     fixture, has_gpu, installer, must_have_everything, onnxruntime_library, program, python, resident_bytes,

@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use samara_nn::{Error, ModelSource, Result};
 
+use super::functions::{self, Fault};
 use super::learned::{self, Learned};
-use super::{Dim, Graph, Node, Outline, ValueInfo, data, quote};
+use super::{Dim, Graph, Node, Outline, Outputs, TensorType, Type, ValueInfo, data, quote};
 
 pub(super) struct Check<'a> {
     pub source: &'a ModelSource,
     pub backend: &'static str,
+    pub outputs: Outputs,
 }
 
 /// The names that a nested graph may use of the graphs around it.
@@ -23,6 +25,7 @@ impl Check<'_> {
     pub(super) fn outline(&self, outline: &Outline<'_>) -> Result<()> {
         let version = outline.opset(learned::DOMAIN);
         self.graph(&outline.graph, version, &mut Vec::new())?;
+        self.functions(outline)?;
         if version > learned::NEWEST {
             return Err(self.unsupported(format!(
                 "it is written in version {version} of `{}`, and {} is the newest that is known",
@@ -34,20 +37,72 @@ impl Check<'_> {
             return Err(self.invalid("it has no outputs".to_owned()));
         }
         for value in outline.free_inputs() {
-            self.interface(value, "input", true)?;
+            self.input(value)?;
         }
         for value in &outline.graph.outputs {
-            self.interface(value, "output", false)?;
+            self.output(value)?;
         }
         Ok(())
     }
 
-    /// An input or output that samara can carry.
-    fn interface(&self, value: &ValueInfo<'_>, what: &str, needs_rank: bool) -> Result<()> {
-        let name = quote(value.name);
-        let Some(tensor) = &value.tensor else {
-            return Err(self.unsupported(format!("{what} {name} is not a tensor")));
+    fn functions(&self, outline: &Outline<'_>) -> Result<()> {
+        functions::check(outline).map_err(|fault| match fault {
+            Fault::Invalid(reason) => self.invalid(reason),
+            Fault::Unsupported(reason) => self.unsupported(reason),
+        })?;
+        for function in &outline.functions {
+            let version = function.opsets.iter().find(|(domain, _)| *domain == learned::DOMAIN);
+            self.graph(&function.body, version.map_or(0, |&(_, version)| version), &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn input(&self, value: &ValueInfo<'_>) -> Result<()> {
+        match &value.kind {
+            Type::Tensor(tensor) => self.interface(value.name, tensor, "input", true),
+            kind => Err(self.unsupported(format!(
+                "input {} is {kind}, and only tensors can be given; make it of tensors inside the model",
+                quote(value.name)
+            ))),
+        }
+    }
+
+    fn output(&self, value: &ValueInfo<'_>) -> Result<()> {
+        let advice = match (&value.kind, self.outputs) {
+            (Type::Tensor(tensor), _) => return self.interface(value.name, tensor, "output", false),
+            (Type::Sequence(element), Outputs::Sequences) if element.tensor().is_some() => {
+                return self.sequence(value.name, element);
+            }
+            (Type::Sequence(element), _) if element.tensor().is_some() => {
+                ", as by the operator `ConcatFromSequence`"
+            }
+            (Type::Optional(_), _) => ", as by the operator `OptionalGetElement`",
+            _ => "",
         };
+        let Type::Unknown = value.kind else {
+            return Err(self.unsupported(format!(
+                "output {} is {}, and only tensors can be answered; let the model end with tensors{advice}",
+                quote(value.name),
+                value.kind
+            )));
+        };
+        Err(self.unsupported(format!("output {} declares no type", quote(value.name))))
+    }
+
+    /// A sequence of tensors of one number of axes, which are stacked.
+    fn sequence(&self, name: &str, element: &Type<'_>) -> Result<()> {
+        let Some(tensor) = element.tensor().filter(|tensor| tensor.shape.is_some()) else {
+            return Err(self.unsupported(format!(
+                "output {} is seq({element}), whose tensors declare no number of axes; export the model with their shapes, sizes may stay open",
+                quote(name)
+            )));
+        };
+        self.interface(name, tensor, "output", false)
+    }
+
+    /// A tensor that samara can carry.
+    fn interface(&self, name: &str, tensor: &TensorType<'_>, what: &str, needs_rank: bool) -> Result<()> {
+        let name = quote(name);
         if super::datatype(tensor.datatype).is_none() && (needs_rank || tensor.datatype != 0) {
             let number = tensor.datatype;
             return Err(self.unsupported(format!("{what} {name} has the ONNX datatype {number}")));
@@ -82,6 +137,11 @@ impl Check<'_> {
             for tensor in &node.tensors {
                 data::check(tensor, self.source.path.as_deref())
                     .map_err(|reason| self.invalid(format!("{node}: its tensor: {reason}")))?;
+            }
+            if node.domain == learned::DOMAIN && node.has_references {
+                return Err(
+                    self.unsupported(format!("{node} takes an attribute from the function that it is in"))
+                );
             }
             self.learned(node, version, graph)?;
             let mut uses = Vec::new();
@@ -118,7 +178,7 @@ impl Check<'_> {
         let learned = Learned::read(node, version).map_err(|fault| self.invalid(fault.to_string()))?;
         let (Some(learned), Some(name)) = (learned, node.inputs.first()) else { return Ok(()) };
         let input = graph.inputs.iter().find(|input| input.name == *name);
-        let shape = input.and_then(|input| input.tensor.as_ref()?.shape.as_deref()).unwrap_or(&[]);
+        let shape = input.and_then(|input| input.tensor()?.shape.as_deref()).unwrap_or(&[]);
         learned.check_declared(shape).map_err(|reason| self.invalid(format!("{node}: {reason}")))
     }
 

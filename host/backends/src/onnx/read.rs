@@ -2,14 +2,15 @@
 
 use std::fmt;
 
+use super::types::{Type, read_type};
 use super::wire::{Damage, Fields, Value};
-use super::{Data, Dim, External, Graph, Node, Outline, TensorType, ValueInfo};
+use super::{Data, Dim, External, Function, Graph, Node, Outline, TensorType, ValueInfo};
 
 /// Graphs within nodes within graphs are read this deep; no model comes near.
 const DEEPEST: usize = 16;
 
 pub(super) fn read_model(bytes: &[u8]) -> Result<Outline<'_>, Problem> {
-    let (mut graph, mut opsets) = (None, Vec::new());
+    let (mut graph, mut opsets, mut functions) = (None, Vec::new(), Vec::new());
     for field in Fields::new(bytes) {
         match field? {
             (7, value) => {
@@ -19,11 +20,31 @@ pub(super) fn read_model(bytes: &[u8]) -> Result<Outline<'_>, Problem> {
                 }
             }
             (8, value) => opsets.push(read_opset(value.bytes(8)?)?),
+            (25, value) => functions.push(read_function(value.bytes(25)?)?),
             _ => {}
         }
     }
     let graph = graph.ok_or(Problem::NoGraph)?;
-    Ok(Outline { graph, opsets })
+    Ok(Outline { graph, opsets, functions })
+}
+
+fn read_function(bytes: &[u8]) -> Result<Function<'_>, Problem> {
+    let (mut domain, mut name, mut overload) = ("", "", "");
+    let (mut body, mut opsets) = (Graph::default(), Vec::new());
+    let untyped = |name| ValueInfo { name, kind: Type::Unknown };
+    for field in Fields::new(bytes) {
+        match field? {
+            (1, value) => name = value.text(1)?,
+            (4, value) => body.inputs.push(untyped(value.text(4)?)),
+            (5, value) => body.outputs.push(untyped(value.text(5)?)),
+            (7, value) => body.nodes.push(read_node(value.bytes(7)?, 0)?),
+            (9, value) => opsets.push(read_opset(value.bytes(9)?)?),
+            (10, value) => domain = value.text(10)?,
+            (13, value) => overload = value.text(13)?,
+            _ => {}
+        }
+    }
+    Ok(Function { domain, name, overload, body, opsets })
 }
 
 fn read_opset(bytes: &[u8]) -> Result<(&str, i64), Damage> {
@@ -70,6 +91,7 @@ pub(super) fn read_node(bytes: &[u8], depth: usize) -> Result<Node<'_>, Problem>
                 node.attributes.push(attribute);
             }
             (7, value) => node.domain = value.text(7)?,
+            (8, value) => node.overload = value.text(8)?,
             _ => {}
         }
     }
@@ -84,6 +106,7 @@ fn read_attribute<'a>(bytes: &'a [u8], depth: usize, node: &mut Node<'a>) -> Res
         match number {
             5 | 10 => node.tensors.push(read_data(value.bytes(number)?)?),
             6 | 11 => node.graphs.push(read_graph(value.bytes(number)?, depth + 1)?),
+            21 => node.has_references |= !value.bytes(number)?.is_empty(),
             _ => {}
         }
         tensors += usize::from(number == 5);
@@ -136,25 +159,19 @@ fn read_entry<'a>(bytes: &'a [u8], location: &mut External<'a>) -> Result<(), Da
     Ok(())
 }
 
-fn read_value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Damage> {
+fn read_value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Problem> {
     let mut info = ValueInfo::default();
     for field in Fields::new(bytes) {
         match field? {
             (1, value) => info.name = value.text(1)?,
-            (2, value) => {
-                for field in Fields::new(value.bytes(2)?) {
-                    if let (1, value) = field? {
-                        info.tensor = Some(read_tensor_type(value.bytes(1)?)?);
-                    }
-                }
-            }
+            (2, value) => info.kind = read_type(value.bytes(2)?, 0)?,
             _ => {}
         }
     }
     Ok(info)
 }
 
-fn read_tensor_type(bytes: &[u8]) -> Result<TensorType<'_>, Damage> {
+pub(super) fn read_tensor_type(bytes: &[u8]) -> Result<TensorType<'_>, Damage> {
     let mut tensor = TensorType::default();
     for field in Fields::new(bytes) {
         match field? {
@@ -210,7 +227,7 @@ impl fmt::Display for Problem {
             Problem::Damage(damage) => write!(f, "not a sound ONNX file: {damage}"),
             Problem::NoGraph => f.write_str("not an ONNX file: it holds no graph"),
             Problem::Twice(what) => write!(f, "it holds a second {what} where there can be one"),
-            Problem::TooDeep => write!(f, "graphs are nested more than {DEEPEST} deep"),
+            Problem::TooDeep => write!(f, "graphs or types are nested more than {DEEPEST} deep"),
         }
     }
 }

@@ -138,14 +138,30 @@ fn version(path: &Path) -> Result<String, String> {
     // and the version a static string with a closing zero.
     let version = unsafe { CStr::from_ptr(((*base).GetVersionString)()) };
     let version = version.to_string_lossy().into_owned();
-    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    if minor.is_none_or(|minor| minor < ort::MINOR_VERSION) {
+    check_version(&version).map_err(|reason| format!("`{shown}` is ONNX Runtime {version}, {reason}"))?;
+    // SAFETY: as above; the function takes any number and gives null for those that
+    // the library is too old for.
+    if unsafe { ((*base).GetApi)(ort::MINOR_VERSION) }.is_null() {
         return Err(format!(
-            "`{shown}` is ONNX Runtime {version}, and at least 1.{} is needed; {ADVICE}",
+            "`{shown}` calls itself ONNX Runtime {version} and lacks the interface 1.{}; {ADVICE}",
             ort::MINOR_VERSION
         ));
     }
     Ok(version)
+}
+
+/// Whether a library of this version has the interface that this program is made for.
+///
+/// # Errors
+/// In words that go on after the version.
+fn check_version(version: &str) -> Result<(), String> {
+    let needed = ort::MINOR_VERSION;
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(1), Some(minor)) if minor >= needed => Ok(()),
+        (Some(0 | 1), Some(_)) => Err(format!("which is too old: at least 1.{needed} is needed; {ADVICE}")),
+        _ => Err(format!("which is not known: 1.{needed} or a later 1 is needed; {ADVICE}")),
+    }
 }
 
 fn start(path: &Path, memory_limit: Option<u64>) -> Result<(Environment, Arena), String> {
@@ -186,6 +202,45 @@ mod tests {
                 && reason.contains("the PyPI package `onnxruntime` carries it"),
             "{reason}"
         );
+    }
+
+    /// Compiles a library that says it is ONNX Runtime of this version, and has no
+    /// interface.
+    #[cfg(target_os = "linux")]
+    fn compile(directory: &Path, version: &str) -> PathBuf {
+        let code = format!(
+            "static const void *api(unsigned v) {{ return 0; }}\n\
+             static const char *version(void) {{ return \"{version}\"; }}\n\
+             static const struct {{ const void *(*api)(unsigned); const char *(*version)(void); }} base = {{ api, version }};\n\
+             const void *OrtGetApiBase(void) {{ return &base; }}\n"
+        );
+        let (source, library) = (directory.join("ort.c"), directory.join("libonnxruntime.so"));
+        std::fs::write(&source, code).unwrap();
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let mut command = std::process::Command::new(compiler);
+        command.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        assert!(command.status().unwrap().success());
+        library
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn libraries_of_other_versions_are_refused_with_both_versions() {
+        let needed = format!("1.{}", ort::MINOR_VERSION);
+        for (claimed, words) in [
+            ("1.17.3", "ONNX Runtime 1.17.3, which is too old"),
+            ("2.40.0", "ONNX Runtime 2.40.0, which is not known"),
+            ("nightly", "ONNX Runtime nightly, which is not known"),
+            ("1.999.0", "calls itself ONNX Runtime 1.999.0 and lacks the interface"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let library = compile(directory.path(), claimed);
+            let reason = Library::new(vec![library.clone()], None).get().err().unwrap();
+            let path = library.display().to_string();
+            for part in [words, &needed, &path, "the PyPI package `onnxruntime` carries it"] {
+                assert!(reason.contains(part), "{reason} lacks {part}");
+            }
+        }
     }
 
     #[test]

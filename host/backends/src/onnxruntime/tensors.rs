@@ -6,9 +6,10 @@ use std::fmt::Debug;
 use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{
-    DynValue, PrimitiveTensorElementType, Tensor as NativeTensor, TensorElementType, TensorRef, ValueType,
+    DynSequenceValueType, DynTensorValueType, DynValue, PrimitiveTensorElementType, Tensor as NativeTensor,
+    TensorElementType, TensorRef, ValueType,
 };
-use samara_nn::{Datatype, Element, Tensor, TensorError};
+use samara_nn::{Datatype, Element, Tensor, TensorError, TensorSpec};
 
 /// Why a tensor cannot be an input.
 pub(super) enum Refusal {
@@ -72,11 +73,37 @@ pub(super) fn to_native(tensor: &Tensor) -> Result<SessionInputValue<'_>, Refusa
 }
 
 /// A copy of an output: the library's own memory ends with its session, and may
-/// be an input's.
+/// be an input's. A sequence of `n` tensors of one shape becomes one tensor of the
+/// shape `[n, …]`.
 ///
 /// # Errors
 /// In words.
-pub(super) fn from_native(value: &DynValue) -> Result<Tensor, String> {
+pub(super) fn from_native(value: DynValue, spec: &TensorSpec) -> Result<Tensor, String> {
+    let ValueType::Sequence(_) = value.dtype() else { return from_tensor(&value) };
+    let words = |error: ort::Error| error.message().to_owned();
+    let sequence = value.downcast::<DynSequenceValueType>().map_err(words)?;
+    let elements = sequence.try_extract_sequence::<DynTensorValueType>().map_err(words)?;
+    let elements: Vec<Tensor> =
+        elements.into_iter().map(|element| from_tensor(&element.into_dyn())).collect::<Result<_, _>>()?;
+    stack(&elements, spec)
+}
+
+/// One tensor of all, or of none as the output is declared: open sizes are 0 then.
+fn stack(elements: &[Tensor], spec: &TensorSpec) -> Result<Tensor, String> {
+    let declared = spec.shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0));
+    let shape = elements.first().map_or_else(|| declared.collect(), |first| first.shape().to_vec());
+    if let Some((place, other)) = elements.iter().enumerate().find(|(_, other)| other.shape() != shape) {
+        return Err(format!(
+            "its tensors are of several shapes and make no single one: tensor 0 is {shape:?}, tensor {place} is {:?}",
+            other.shape()
+        ));
+    }
+    let data: Vec<u8> = elements.iter().flat_map(|element| element.data()).copied().collect();
+    let shape: Vec<usize> = std::iter::once(elements.len()).chain(shape).collect();
+    Tensor::new(spec.datatype, shape, data).map_err(|error| error.to_string())
+}
+
+fn from_tensor(value: &DynValue) -> Result<Tensor, String> {
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
         return Err("it is not a tensor".to_owned());
     };

@@ -44,7 +44,8 @@ pub(crate) fn check_operators(
             "com.microsoft" => !learned::OPERATORS.contains(&node.operator),
             domain => is_default_domain(domain) && !learned::OPERATORS.contains(&node.operator),
         };
-        if known_there && framework().op_register.0.contains_key(node.operator) {
+        let is_call = outline.functions.iter().any(|function| function.is_called_by(node));
+        if known_there && !is_call && framework().op_register.0.contains_key(node.operator) {
             return;
         }
         first.get_or_insert_with(|| node.to_string());
@@ -73,7 +74,7 @@ pub(crate) fn check_datatypes(
     lacked: &[Datatype],
 ) -> Result<()> {
     for value in outline.free_inputs().chain(&outline.graph.outputs) {
-        let datatype = value.tensor.as_ref().and_then(|tensor| onnx::datatype(tensor.datatype));
+        let datatype = value.tensor().and_then(|tensor| onnx::datatype(tensor.datatype));
         if let Some(datatype) = datatype.filter(|datatype| lacked.contains(datatype)) {
             let reason = format!("tensor {} is {datatype}, which it cannot compute", quote(value.name));
             return Err(Error::Unsupported { model: source.name.clone(), backend, reason });
@@ -89,14 +90,14 @@ pub(crate) fn is_dynamic(outline: &Outline<'_>) -> bool {
 
 /// The declared sizes of a tensor, `-1` for open ones.
 pub(crate) fn shape(value: &onnx::ValueInfo<'_>) -> Vec<i64> {
-    let dims = value.tensor.iter().flat_map(|tensor| tensor.shape.iter().flatten());
+    let dims = value.tensor().into_iter().flat_map(|tensor| tensor.shape.iter().flatten());
     dims.map(|dim| if let Dim::Fixed(size) = dim { *size } else { ANY_SIZE }).collect()
 }
 
 /// The inputs that a caller gives.
 pub(crate) fn inputs(outline: &Outline<'_>) -> Vec<TensorSpec> {
     let specs = outline.free_inputs().map(|input| {
-        let number = input.tensor.as_ref().map_or(0, |tensor| tensor.datatype);
+        let number = input.tensor().map_or(0, |tensor| tensor.datatype);
         TensorSpec::new(input.name, onnx::datatype(number).unwrap_or(Datatype::Fp32), shape(input))
     });
     specs.collect()

@@ -11,6 +11,7 @@ use tract_onnx::tract_hir::tract_core::ops::OpState;
 use tract_onnx::tract_hir::tract_core::plan::eval;
 
 use super::error::failed;
+use super::indices;
 use super::plan::{Plan, Plans};
 use super::tensors::{from_native, to_native};
 
@@ -122,6 +123,7 @@ impl Ready {
             session.set(Some(context.session));
             go_on(started).map_err(TractError::from)?;
             plan.sizes.check(node, context.symbols, &inputs, unchecked)?;
+            indices::check(node, &inputs)?;
             eval(context, state, node, inputs)
         };
         let outputs = self.state.run_plan_with_eval(inputs, step);

@@ -1,7 +1,7 @@
 //! What damaged and malicious files get.
 
 use samara_nn::{ErrorKind, RunContext, Tensor};
-use samara_test::onnx::{FP32, hostile, ready};
+use samara_test::onnx::{Attribute, FP32, INT64, hostile, ready};
 
 use crate::{Subject, floats, run};
 
@@ -97,4 +97,23 @@ pub(crate) fn values_cannot_make_memory_explode(subject: &Subject) {
     assert_eq!(session.run(&inputs(10), &RunContext::default()).unwrap()[0].shape(), [10, 10]);
     let error = session.run(&inputs(100_000), &RunContext::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+}
+
+/// Indices beyond the end of an axis, in the first row of which tract would read on
+/// into the next.
+pub(crate) fn indices_that_lead_nowhere_are_errors(subject: &Subject) {
+    for (axis, beyond) in [(0, 2), (1, 3), (1, -4)] {
+        let bytes = samara_test::onnx::Model::new()
+            .input("indices", INT64, &["n"])
+            .floats("table", &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+            .node_with("Gather", &["table", "indices"], &["taken"], &[("axis", Attribute::Int(axis))])
+            .output("taken", FP32, if axis == 0 { &["n", "3"] } else { &["2", "n"] })
+            .bytes();
+        let model = subject.load("gather", bytes).unwrap();
+        let mut session = model.session().unwrap();
+        let mut take =
+            |index: i64| session.run(&[Tensor::from_vec([1], vec![index]).unwrap()], &RunContext::default());
+        take(beyond).unwrap_err();
+        assert_eq!(take(-1).unwrap()[0].len(), if axis == 0 { 3 } else { 2 });
+    }
 }

@@ -9,7 +9,7 @@ use samara_test::onnx::{self, FP32, ready};
 use crate::{Subject, floats, noise, run};
 
 /// Every datatype, its number in ONNX files, and four values of it.
-fn samples() -> Vec<(i32, Tensor)> {
+pub(crate) fn samples() -> Vec<(i32, Tensor)> {
     use half::{bf16, f16};
     fn of<T: samara_nn::Element>(number: i32, values: [T; 4]) -> (i32, Tensor) {
         (number, Tensor::from_vec([2, 2], values.to_vec()).unwrap())
@@ -33,7 +33,7 @@ fn samples() -> Vec<(i32, Tensor)> {
 }
 
 /// What a backend cannot carry at all.
-fn lacks(subject: &Subject, datatype: Datatype) -> bool {
+pub(crate) fn lacks(subject: &Subject, datatype: Datatype) -> bool {
     match subject.backend.name() {
         "tract" => datatype == Datatype::Bf16,
         "wgpu" => matches!(datatype, Datatype::Bf16 | Datatype::Fp64 | Datatype::Bytes),
@@ -215,6 +215,41 @@ pub(crate) fn a_cancelled_run_ends_early(subject: &Subject) {
 
     let double = subject.load("double", ready::double()).unwrap();
     assert!(double.session().unwrap().run(&[floats(&[1, 4], &[1.0; 4])], &RunContext::default()).is_ok());
+}
+
+/// Rounds as many as there are numbers, each of which takes almost no time.
+pub(crate) fn a_loop_without_end_is_stopped(subject: &Subject) {
+    if subject.backend.name() != "onnxruntime" {
+        // The others take the sizes of all rounds from the model.
+        return;
+    }
+    let model = subject.load("loop", ready::counting_loop()).unwrap();
+    let rounds = |rounds: i64| [Tensor::from_vec([], vec![rounds]).unwrap(), floats(&[1], &[0.0])];
+    let mut session = model.session().unwrap();
+    let cancellation = Cancellation::default();
+    let context = RunContext { cancellation: cancellation.clone(), ..RunContext::default() };
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        cancellation.cancel();
+    });
+    let result = session.run(&rounds(i64::MAX), &context);
+    canceller.join().unwrap();
+    assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+    let deadline = RunContext::with_deadline(Instant::now() + Duration::from_millis(100));
+    let error = session.run(&rounds(i64::MAX), &deadline).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let counted = session.run(&rounds(3), &RunContext::default()).unwrap();
+    assert_eq!(counted, [floats(&[1], &[3.0])], "the session works on");
+}
+
+pub(crate) fn weights_that_are_no_numbers_are_computed_with(subject: &Subject) {
+    let weights = [f32::NAN, 1.0, f32::INFINITY, f32::NEG_INFINITY];
+    let model = onnx::Model::new().input("x", FP32, &["n", "4"]).floats("w", &[4], &weights);
+    let model = model.node("Mul", &["x", "w"], &["y"]).output("y", FP32, &["n", "4"]).bytes();
+    let output = run(&*subject.load("nan", model).unwrap(), &[floats(&[1, 4], &[2.0; 4])]).remove(0);
+    let values = output.elements::<f32>().unwrap();
+    assert!(values[0].is_nan(), "{values:?}");
+    assert_eq!(values[1..], [2.0, f32::INFINITY, f32::NEG_INFINITY]);
 }
 
 pub(crate) fn text_that_is_not_text_is_refused(subject: &Subject) {

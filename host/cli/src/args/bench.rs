@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{GrantArgs, PlaceArgs, RegistryArgs, parse_model};
+use super::{GrantArgs, ModelArg, PlaceArgs, RegistryArgs, parse_model};
 use crate::commands::bench::Condition;
 use crate::input::InputArg;
 
@@ -93,9 +93,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "CONDITION", help_heading = "Load")]
     pub fail_if: Vec<Condition>,
 
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = parse_model)]
+    pub models: Vec<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]

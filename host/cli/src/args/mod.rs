@@ -2,6 +2,7 @@
 
 mod bench;
 mod images;
+mod model;
 mod serve;
 mod sweep;
 
@@ -16,6 +17,7 @@ use crate::input::InputArg;
 
 pub(crate) use bench::*;
 pub(crate) use images::*;
+pub(crate) use model::*;
 pub(crate) use serve::*;
 pub(crate) use sweep::*;
 
@@ -249,9 +251,9 @@ pub(crate) struct RunArgs {
     /// A value for an input, see below
     #[arg(short, long = "input", value_name = "[NAME=]VALUE")]
     pub inputs: Vec<InputArg>,
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = parse_model)]
+    pub models: Vec<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]
@@ -281,9 +283,9 @@ pub(crate) struct InspectArgs {
     /// Show what a run of each model does, where its backend tells; open sizes count as 1
     #[arg(long)]
     pub plan: bool,
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = parse_model)]
+    pub models: Vec<ModelArg>,
     #[command(flatten)]
     pub place: PlaceArgs,
     #[command(flatten)]
@@ -346,13 +348,6 @@ pub(crate) struct DirectoryArg {
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     pub shell: Shell,
-}
-
-fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
-        _ => Err("write `NAME=FILE`, e.g. `digits=digits.onnx`".to_owned()),
-    }
 }
 
 pub(crate) fn parse_directory(text: &str) -> Result<DirectoryArg, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use samara_package::manifest::{parse_duration, parse_size};
 
-use super::{GrantArgs, PlaceArgs, RegistryArgs};
+use super::{GrantArgs, ModelArg, PlaceArgs, RegistryArgs};
 
 const SERVE_HELP: &str = "\
 A function is served under its own name, or as NAME with `NAME=WHAT`. Several versions of one
@@ -35,9 +35,9 @@ pub(crate) struct ServeArgs {
     /// A further place to listen, for clients that expect gRPC on a port of its own
     #[arg(long, value_name = "ADDR")]
     pub grpc_listen: Vec<String>,
-    /// Give a `.wasm` a model under this name
-    #[arg(long = "model", value_name = "NAME=FILE", value_parser = super::parse_model)]
-    pub models: Vec<(String, PathBuf)>,
+    /// Give a `.wasm` a model under this name, and say where that one runs
+    #[arg(long = "model", value_name = "NAME=FILE[,target=..][,backend=..]", value_parser = super::parse_model)]
+    pub models: Vec<ModelArg>,
     /// The path below which an HTTP function answers [default: /NAME]
     #[arg(long = "route", value_name = "NAME=PATH", value_parser = parse_route)]
     pub routes: Vec<(String, String)>,

@@ -188,8 +188,15 @@ fn from_json(json: &str, spec: &TensorSpec) -> Result<Tensor> {
     fit::fit(values.tensor, &values.shape, layout, spec)
 }
 
+/// Whether a text is an array of strings, or was meant as one: an array that begins with
+/// a string is told what is wrong with the rest of it.
 fn is_string_array(text: &str) -> bool {
-    text.trim_start().starts_with('[') && json::parse_values(text, Datatype::Bytes).is_ok()
+    let Some(inner) = text.trim_start().strip_prefix('[') else { return false };
+    let first = inner.trim_start_matches(|char: char| char == '[' || char.is_whitespace());
+    if first.starts_with('"') {
+        return serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    }
+    json::parse_values(text, Datatype::Bytes).is_ok()
 }
 
 /// Whether the part before `=` can be an input's name rather than the begin of

@@ -69,9 +69,19 @@ fn text_goes_to_bytes_as_it_is() {
     assert_eq!(one[0].1.byte_strings().unwrap(), [b"what, [is] this?"]);
     let several = read_args(&["[\"a\", \"b\"]"], &text).unwrap();
     assert_eq!(several[0].1.byte_strings().unwrap(), [b"a", b"b"]);
+    let brackets = read_args(&["[1]"], &text).unwrap();
+    assert_eq!(brackets[0].1.byte_strings().unwrap(), [b"[1]"]);
     let (_folder, path) = file("note.txt", b"line\n");
     let whole = read_args(&[&format!("@{path}")], &text).unwrap();
     assert_eq!(whole[0].1.byte_strings().unwrap(), [b"line\n"]);
+}
+
+#[test]
+fn an_array_that_is_not_all_strings_is_told_so() {
+    let text = signature(&[("text", Datatype::Bytes, &[-1])]);
+    assert!(refusal(&["[\"a\", 3]"], &text).contains("element 1"), "{}", refusal(&["[\"a\", 3]"], &text));
+    let ragged = refusal(&["[[\"a\"], [\"b\", \"c\"]]"], &text);
+    assert!(ragged.contains("row"), "{ragged}");
 }
 
 #[test]

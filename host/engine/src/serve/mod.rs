@@ -52,7 +52,7 @@ impl HttpFunction {
     /// [`Error::Link`] when the handler is not of the type that it should be.
     pub(crate) fn new(pre: InstancePre<InstanceState>, wasi: Wasi, terms: Terms) -> Result<Self> {
         let pre = match wasi {
-            Wasi::V0_2 => ProxyPre::new(pre).map(Pre::V0_2),
+            Wasi::V0_1 | Wasi::V0_2 => ProxyPre::new(pre).map(Pre::V0_2),
             Wasi::V0_3 => ServicePre::new(pre).map(Pre::V0_3),
         };
         match pre {

@@ -10,4 +10,5 @@ mod http;
 mod kinds;
 mod observed;
 mod pipelines;
+mod programs;
 mod support;

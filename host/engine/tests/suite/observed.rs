@@ -8,10 +8,10 @@ use samara_engine::{CallOptions, FunctionSource, GuestLine, GuestOutput, Reuse};
 use crate::http::{ask, get, read, routes};
 use crate::support::*;
 
-type Heard = Arc<Mutex<Vec<String>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<String>>>;
 
 /// Collects every line with all that is known of it.
-fn listening(source: FunctionSource) -> (FunctionSource, Heard) {
+pub(crate) fn listening(source: FunctionSource) -> (FunctionSource, Heard) {
     let heard = Heard::default();
     let hearing = Arc::clone(&heard);
     let listener = move |line: &GuestLine<'_>| {

@@ -3,8 +3,8 @@
 use prost::Message;
 
 use super::proto::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// A model in the making. Shapes are written in words: a number is a size, `?`
@@ -32,6 +32,7 @@ impl Model {
                 producer_name: "samara-test".to_owned(),
                 graph: Some(graph),
                 opset_import: vec![opset],
+                functions: Vec::new(),
             },
         }
     }
@@ -59,6 +60,35 @@ impl Model {
     #[must_use]
     pub fn output(mut self, name: &str, datatype: i32, shape: &[&str]) -> Self {
         self.graph().output.push(value_info(name, datatype, shape));
+        self
+    }
+
+    /// An input of a type other than tensors.
+    #[must_use]
+    pub fn input_of(mut self, name: &str, kind: TypeProto) -> Self {
+        self.graph().input.push(ValueInfoProto { name: name.to_owned(), r#type: Some(kind) });
+        self
+    }
+
+    /// An output of a type other than tensors.
+    #[must_use]
+    pub fn output_of(mut self, name: &str, kind: TypeProto) -> Self {
+        self.graph().output.push(ValueInfoProto { name: name.to_owned(), r#type: Some(kind) });
+        self
+    }
+
+    /// Defines the function `name` of `domain`, whose input is `x` and whose output
+    /// is `y`, by the nodes of `body`. The domain has to be named too.
+    #[must_use]
+    pub fn function(mut self, domain: &str, name: &str, body: Self) -> Self {
+        self.proto.functions.push(FunctionProto {
+            name: name.to_owned(),
+            input: vec!["x".to_owned()],
+            output: vec!["y".to_owned()],
+            opset_import: body.proto.opset_import.clone(),
+            node: body.into_graph().node,
+            domain: domain.to_owned(),
+        });
         self
     }
 
@@ -211,5 +241,6 @@ fn value_info(name: &str, datatype: i32, shape: &[&str]) -> ValueInfoProto {
     });
     let shape = TensorShapeProto { dim: dims.collect() };
     let tensor = TensorTypeProto { elem_type: datatype, shape: Some(shape) };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+    let kind = TypeProto { tensor_type: Some(tensor), ..TypeProto::default() };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(kind) }
 }

@@ -26,9 +26,9 @@ pub fn all() -> Vec<Hostile> {
         hostile("no-outputs", base().bytes(), "no outputs"),
         hostile("cycle", cycle(), "Add_"),
         hostile("self-reference", self_reference(), "Add_0"),
-        hostile("unknown-operator", unknown_operator(""), "Frobnicate"),
-        hostile("unknown-domain", unknown_operator("org.example"), "Frobnicate"),
-        hostile("known-operator-of-unknown-domain", disguised_operator(), "Relu"),
+        hostile("unknown-operator", unknown_operator(""), "node `Frobnicate_0`"),
+        hostile("unknown-domain", unknown_operator("org.example"), "node `Frobnicate_0`"),
+        hostile("known-operator-of-unknown-domain", disguised_operator(), "node `Relu_0`"),
         hostile("missing-value", missing_value(), "nowhere"),
         hostile("missing-output", base().output("ghost", FP32, &["2"]).bytes(), "ghost"),
         hostile("value-computed-twice", computed_twice(), "`y`"),
@@ -46,6 +46,14 @@ pub fn all() -> Vec<Hostile> {
         expanding("doubling", doubling(), "Concat_"),
         hostile("huge-opset", base_with_output().opset(1_000_000).bytes(), "1000000"),
         hostile("deep-graphs", deep_graphs(200), "nested"),
+        hostile("huge-learned-opset", base_with_output_in("ai.onnx.ml", 99), "99"),
+        hostile("function-calls-itself", function_calls_itself(), "`again`"),
+        hostile("functions-in-a-circle", functions_in_a_circle(), "`there`"),
+        hostile("functions-double", functions_double(), "nodes"),
+        hostile("functions-nested-deeply", functions_nested_deeply(), "others"),
+        hostile("function-named-as-operator", function_named_as_operator(), "`Relu`"),
+        hostile("function-uses-nothing", function_uses_nothing(), "nowhere"),
+        hostile("function-reads-a-file", function_reads_a_file(), "passwd"),
         hostile("deep-formula", deep_formula(), "size"),
         hostile("unknown-datatype", unknown_datatype(), "99"),
         hostile("external-in-memory", ready::external("w.bin", 0, 16), "`w.bin`"),
@@ -71,6 +79,10 @@ pub fn doubling() -> Vec<u8> {
 
 fn base() -> Model {
     Model::new().input("x", FP32, &["2"])
+}
+
+fn base_with_output_in(domain: &str, version: i64) -> Vec<u8> {
+    base_with_output().domain(domain, version).bytes()
 }
 
 fn base_with_output() -> Model {
@@ -239,4 +251,65 @@ fn deep_formula() -> Vec<u8> {
 
 fn unknown_datatype() -> Vec<u8> {
     Model::new().input("x", 99, &["2"]).node("Identity", &["x"], &["y"]).output("y", 99, &["2"]).bytes()
+}
+
+const OWN: &str = "org.example";
+
+/// The function `name` of one node, which may call others.
+fn one_node(operator: &str, domain: &str) -> Model {
+    Model::new().domain(OWN, 1).node(operator, &["x"], &["y"]).in_domain(domain)
+}
+
+/// A model that calls the function `name`.
+fn calling(name: &str) -> Model {
+    let model = base().domain(OWN, 1).node(name, &["x"], &["y"]).in_domain(OWN);
+    model.output("y", FP32, &["2"])
+}
+
+fn function_calls_itself() -> Vec<u8> {
+    calling("again").function(OWN, "again", one_node("again", OWN)).bytes()
+}
+
+fn functions_in_a_circle() -> Vec<u8> {
+    let there = calling("there").function(OWN, "there", one_node("back", OWN));
+    there.function(OWN, "back", one_node("there", OWN)).bytes()
+}
+
+/// A chain of functions of which each calls the next twice: 2^30 nodes.
+fn functions_double() -> Vec<u8> {
+    let twice = |next: &str| {
+        let model = Model::new().domain(OWN, 1).node(next, &["x"], &["h"]).in_domain(OWN);
+        model.node(next, &["h"], &["y"]).in_domain(OWN)
+    };
+    let mut model = calling("f0");
+    for step in 0..30 {
+        model = model.function(OWN, &format!("f{step}"), twice(&format!("f{}", step + 1)));
+    }
+    model.function(OWN, "f30", one_node("Neg", "")).bytes()
+}
+
+fn functions_nested_deeply() -> Vec<u8> {
+    let mut model = calling("f0");
+    for step in 0..5000 {
+        model = model.function(OWN, &format!("f{step}"), one_node(&format!("f{}", step + 1), OWN));
+    }
+    model.function(OWN, "f5000", one_node("Neg", "")).bytes()
+}
+
+fn function_named_as_operator() -> Vec<u8> {
+    base_with_output().function("", "Relu", one_node("Neg", "")).bytes()
+}
+
+fn function_uses_nothing() -> Vec<u8> {
+    let body = Model::new().node("Add", &["x", "nowhere"], &["y"]);
+    calling("adds").function(OWN, "adds", body).bytes()
+}
+
+fn function_reads_a_file() -> Vec<u8> {
+    let mut data = raw("", FP32, &[2], Vec::new());
+    data.data_location = 1;
+    let (key, value) = ("location".to_owned(), "../../../etc/passwd".to_owned());
+    data.external_data.push(super::proto::StringStringEntryProto { key, value });
+    let body = Model::new().node_with("Constant", &[], &["y"], &[("value", Attribute::Tensor(data))]);
+    calling("reads").function(OWN, "reads", body).bytes()
 }

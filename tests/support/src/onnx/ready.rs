@@ -284,6 +284,25 @@ pub fn non_zero() -> Vec<u8> {
         .bytes()
 }
 
+/// Adds 1 to `x` in each of `rounds` rounds.
+pub fn counting_loop() -> Vec<u8> {
+    let body = Model::new()
+        .input("round", INT64, &[])
+        .input("before", BOOL, &[])
+        .input("last", FP32, &["1"])
+        .floats("one", &[1], &[1.0])
+        .node("Identity", &["before"], &["again"])
+        .node("Add", &["last", "one"], &["next"])
+        .output("again", BOOL, &[])
+        .output("next", FP32, &["1"]);
+    Model::new()
+        .input("rounds", INT64, &[])
+        .input("x", FP32, &["1"])
+        .node_with("Loop", &["rounds", "", "x"], &["y"], &[("body", Attribute::Graph(body.into_graph()))])
+        .output("y", FP32, &["1"])
+        .bytes()
+}
+
 /// `y = x + w` with the weights in the file `location` beside the model.
 pub fn external(location: &str, offset: usize, length: usize) -> Vec<u8> {
     let mut data = raw("w", FP32, &[(length / 4) as i64], Vec::new());

@@ -9,6 +9,7 @@ use samara_engine::{FunctionSource, Limits, StageSource};
 use samara_nn::{Plan, ResidentModel, Signature, TensorSpec, format_shape};
 use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
+use wasmparser::Parser;
 
 use crate::args::InspectArgs;
 use crate::compose::{Loaded, Use};
@@ -132,7 +133,7 @@ impl Facts<'_> {
             "" => String::new(),
             version => format!(" {version}"),
         };
-        let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind());
+        let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind().detail());
         if let Some(signature) = function.signature() {
             text.push_str(&specs_text("inputs", &signature.inputs));
             text.push_str(&specs_text("outputs", &signature.outputs));
@@ -208,7 +209,8 @@ fn labels_text(labels: &[String]) -> Option<String> {
 fn stage_text(stage: &StageSource) -> Vec<String> {
     match stage {
         StageSource::Component { name, bytes, .. } => {
-            let mut lines = vec![format!("{name}  component, {}", size_text(bytes.len() as u64))];
+            let form = if Parser::is_core_wasm(bytes) { "module" } else { "component" };
+            let mut lines = vec![format!("{name}  {form}, {}", size_text(bytes.len() as u64))];
             let packages = by_package(&interface::of(bytes).imports);
             lines.extend(packages.iter().map(|package| format!("  {DIM}imports {package}{DIM:#}")));
             lines

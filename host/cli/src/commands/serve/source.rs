@@ -1,14 +1,13 @@
 //! Where a server's functions come from: whatever the command line names, read
 //! again each time it is loaded.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use samara_package::manifest;
 use samara_server::{FunctionConfig, Loadable, Source, TestCase};
 
-use crate::args::{GrantArgs, PlaceArgs, RegistryArgs};
+use crate::args::{GrantArgs, ModelArg, PlaceArgs, RegistryArgs};
 use crate::error::explain;
 use crate::images::Images;
 use crate::input;
@@ -23,7 +22,7 @@ pub(super) struct CommandLineSource {
     pub(super) registry: RegistryArgs,
     pub(super) place: PlaceArgs,
     pub(super) grants: GrantArgs,
-    pub(super) models: Vec<(String, PathBuf)>,
+    pub(super) models: Vec<ModelArg>,
 }
 
 impl Source for CommandLineSource {

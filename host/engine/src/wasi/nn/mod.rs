@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use samara_nn::{
-    Choice, Datatype, Error as NnError, ErrorKind, Format, LoadOptions, Mismatch, ModelSource, Pool,
-    ResidentModel, RunContext, Target, Tensor, TensorSpec,
+    Datatype, Error as NnError, ErrorKind, Mismatch, Pool, ResidentModel, RunContext, Tensor, TensorSpec,
 };
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
-use crate::digest::sha256;
 use crate::instance::InstanceState;
+use crate::limits::Meter;
 use crate::models::{ModelUse, Models};
 use crate::report::ModelRun;
+
+mod earlier;
+mod load;
+
+pub(crate) use load::{granted, load_from_guest};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -38,12 +42,13 @@ pub(crate) use generated::exports::samara::function::function as contract;
 pub(crate) use generated::wasi::nn::{errors, graph, inference, tensor};
 pub(crate) use generated::{SamaraFunction, SamaraFunctionPre};
 
-/// The version of `wasi:nn` that this host has.
-pub(crate) const VERSION: &str = "0.2.0-rc-2024-10-28";
+/// The versions of `wasi:nn` that this host has, newest first. The older ones
+/// set inputs and take outputs one by one.
+pub(crate) const VERSIONS: &[&str] = &["0.2.0-rc-2024-10-28", earlier::AUGUST, earlier::JUNE];
 
 /// Host memory that a handle costs beside its bytes; charged so that empty
 /// tensors cannot be made without end.
-const HANDLE_COST: u64 = 256;
+pub(crate) const HANDLE_COST: u64 = 256;
 
 type Named = (String, Resource<GuestTensor>);
 
@@ -51,7 +56,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Res
     tensor::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
     errors::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
     inference::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
-    graph::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)
+    graph::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
+    earlier::add_to_linker(linker)
 }
 
 /// What `wasi:nn` keeps for one instance.
@@ -73,7 +79,7 @@ pub struct GuestTensor {
     charged: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Content {
     /// From the host: its datatype is known.
     Typed(Tensor),
@@ -93,8 +99,8 @@ pub struct ExecutionContext(ModelUse);
 /// An error in the hands of a guest.
 #[expect(unreachable_pub, reason = "the generated code re-exports it")]
 pub struct GuestError {
-    code: errors::ErrorCode,
-    message: String,
+    pub(crate) code: errors::ErrorCode,
+    pub(crate) message: String,
 }
 
 /// A tensor beyond the quota; ends the guest, since the constructor cannot fail.
@@ -106,6 +112,17 @@ impl GuestTensor {
     /// A tensor of the host's, which the guest's quota does not pay for.
     pub(crate) fn from_host(tensor: Tensor) -> Self {
         Self { content: Content::Typed(tensor), charged: 0 }
+    }
+
+    /// Lets the guest's quota pay for the tensor; `None` where it does not reach.
+    pub(crate) fn charge(self, meter: &mut Meter) -> Option<Self> {
+        let charged = self.data().len() as u64 + HANDLE_COST;
+        meter.take_tensor(charged).then_some(Self { charged, ..self })
+    }
+
+    /// The same tensor, which nobody pays for.
+    pub(crate) fn share(&self) -> Self {
+        Self { content: self.content.clone(), charged: 0 }
     }
 
     /// Reads the tensor as a declaration says.
@@ -153,7 +170,7 @@ impl GuestTensor {
         }
     }
 
-    fn data(&self) -> &bytes::Bytes {
+    pub(crate) fn data(&self) -> &bytes::Bytes {
         match &self.content {
             Content::Typed(tensor) => tensor.data(),
             Content::Made { data, .. } => data,
@@ -220,20 +237,9 @@ impl graph::Host for InstanceState {
         &mut self,
         name: String,
     ) -> wasmtime::Result<Result<Resource<Graph>, Resource<GuestError>>> {
-        match self.nn.models.by_name.get(&name) {
-            Some(model) => {
-                let graph = Graph(model.clone());
-                Ok(Ok(self.table.push(graph)?))
-            }
-            None => {
-                let granted: Vec<String> =
-                    self.nn.models.by_name.keys().map(|name| format!("`{name}`")).collect();
-                let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
-                let message = format!(
-                    "no model `{name}` is granted to this function (granted: {granted}); declare it under `[model.{name}]` in samara.toml"
-                );
-                self.refuse(GuestError { code: errors::ErrorCode::NotFound, message })
-            }
+        match granted(&self.nn.models, &name) {
+            Ok(model) => Ok(Ok(self.table.push(Graph(model))?)),
+            Err(error) => self.refuse(error),
         }
     }
 }
@@ -266,22 +272,13 @@ impl inference::HostGraphExecutionContext for InstanceState {
             Ok(tensors) => tensors,
             Err(mismatch) => return self.refuse(NnError::from(mismatch).into()),
         };
-        let began = self.nn.call_began.elapsed();
-        let answer = match model.model.infer(tensors, model.context(self.run_context())).await {
-            Ok(answer) => answer,
-            Err(error) => return self.refuse(error.into()),
-        };
-        self.nn.runs.push(model.report(began, &answer));
-        let mut outputs = Vec::with_capacity(answer.outputs.len());
-        for (name, tensor) in model.signature().name_outputs(answer.outputs) {
-            let charged = tensor.data().len() as u64 + HANDLE_COST;
-            if !self.meter.take_tensor(charged) {
-                let message = format!("output `{name}` does not fit the tensor-memory limit");
-                return self.refuse(GuestError { code: errors::ErrorCode::TooLarge, message });
+        match self.run_model(&model, tensors).await {
+            Ok(outputs) => {
+                let handles = outputs.into_iter().map(|(name, tensor)| Ok((name, self.table.push(tensor)?)));
+                Ok(Ok(handles.collect::<wasmtime::Result<_>>()?))
             }
-            outputs.push((name, self.table.push(GuestTensor { content: Content::Typed(tensor), charged })?));
+            Err(error) => self.refuse(error),
         }
-        Ok(Ok(outputs))
     }
 
     fn drop(&mut self, context: Resource<ExecutionContext>) -> wasmtime::Result<()> {
@@ -315,6 +312,36 @@ impl InstanceState {
         Ok(tensor)
     }
 
+    /// Runs a model for the guest, whose quota pays for the outputs.
+    ///
+    /// # Errors
+    /// What the guest is told: what the model's run failed by, or that an output
+    /// is too large.
+    pub(crate) async fn run_model(
+        &mut self,
+        model: &ModelUse,
+        inputs: Vec<(String, Tensor)>,
+    ) -> Result<Vec<(String, GuestTensor)>, GuestError> {
+        let began = self.nn.call_began.elapsed();
+        let answer = model.model.infer(inputs, model.context(self.run_context())).await?;
+        self.nn.runs.push(model.report(began, &answer));
+        let mut outputs = Vec::with_capacity(answer.outputs.len());
+        for (name, tensor) in model.signature().name_outputs(answer.outputs) {
+            let Some(tensor) = GuestTensor::from_host(tensor).charge(&mut self.meter) else {
+                outputs.into_iter().for_each(|(_, tensor)| self.release(tensor));
+                let message = format!("output `{name}` does not fit the tensor-memory limit");
+                return Err(GuestError { code: errors::ErrorCode::TooLarge, message });
+            };
+            outputs.push((name, tensor));
+        }
+        Ok(outputs)
+    }
+
+    /// Gives back what the guest's quota paid for a tensor.
+    pub(crate) fn release(&mut self, tensor: GuestTensor) {
+        self.meter.give_back_tensor(tensor.charged);
+    }
+
     /// Takes the inputs of a model over from the guest; all of them, even when
     /// one is wrong, since they are the guest's no longer.
     fn read_inputs(
@@ -326,13 +353,9 @@ impl InstanceState {
         for (name, tensor) in inputs {
             taken.push((name, self.take_tensor(tensor)?));
         }
-        let signature = model.signature();
-        let read = |(name, tensor): (String, GuestTensor)| match signature.input(&name) {
-            Some(spec) => tensor.read_as(spec).map(|tensor| (name, tensor)),
-            None => Err(Mismatch::Unknown {
-                tensor: name,
-                known: signature.inputs.iter().map(|spec| spec.name.clone()).collect(),
-            }),
+        let read = |(name, tensor): (String, GuestTensor)| {
+            let tensor = tensor.read_as(input_spec(model, &name)?)?;
+            Ok((name, tensor))
         };
         Ok(taken.into_iter().map(read).collect())
     }
@@ -340,6 +363,15 @@ impl InstanceState {
     fn refuse<T>(&mut self, error: GuestError) -> wasmtime::Result<Result<T, Resource<GuestError>>> {
         Ok(Err(self.table.push(error)?))
     }
+}
+
+/// The model's input of this name.
+fn input_spec<'m>(model: &'m ResidentModel, name: &str) -> Result<&'m TensorSpec, Mismatch> {
+    let signature = model.signature();
+    signature.input(name).ok_or_else(|| Mismatch::Unknown {
+        tensor: name.to_owned(),
+        known: signature.inputs.iter().map(|spec| spec.name.clone()).collect(),
+    })
 }
 
 impl From<NnError> for GuestError {
@@ -367,48 +399,6 @@ pub(crate) fn lower(
         .into_iter()
         .map(|(name, tensor)| Ok((name, table.push(GuestTensor::from_host(tensor))?)))
         .collect()
-}
-
-async fn load_from_guest(
-    pool: &Arc<Pool>,
-    most_bytes: u64,
-    mut parts: Vec<Vec<u8>>,
-    encoding: graph::GraphEncoding,
-    target: graph::ExecutionTarget,
-) -> Result<ModelUse, GuestError> {
-    use graph::{ExecutionTarget, GraphEncoding};
-    let refuse = |code, message: &str| Err(GuestError { code, message: message.to_owned() });
-    let format = match encoding {
-        GraphEncoding::Onnx | GraphEncoding::Autodetect => Format::Onnx,
-        _ => return refuse(errors::ErrorCode::InvalidEncoding, "this host loads ONNX models only"),
-    };
-    let target = match target {
-        ExecutionTarget::Cpu => Target::Cpu,
-        ExecutionTarget::Gpu => Target::Gpu(None),
-        ExecutionTarget::Tpu => {
-            return refuse(errors::ErrorCode::UnsupportedOperation, "this host runs no model on a TPU");
-        }
-    };
-    let (Some(bytes), true) = (parts.pop(), parts.is_empty()) else {
-        return refuse(errors::ErrorCode::InvalidArgument, "an ONNX model is exactly one buffer");
-    };
-    if bytes.len() as u64 > most_bytes {
-        return refuse(errors::ErrorCode::TooLarge, "the model is larger than the tensor-memory limit");
-    }
-    let source = ModelSource {
-        name: "loaded by the guest".to_owned(),
-        identity: sha256(&bytes),
-        format,
-        bytes: bytes.into(),
-        path: None,
-    };
-    let pool = Arc::clone(pool);
-    let options = LoadOptions { target, ..LoadOptions::default() };
-    let loaded = crate::instance::blocking(move || {
-        pool.acquire(&source, &Choice::Auto, &options).and_then(ModelUse::unasked)
-    })
-    .await;
-    loaded.map_err(GuestError::from)
 }
 
 /// The `wasi:nn` type of a datatype, or `None` for one that travels as `U8`.
