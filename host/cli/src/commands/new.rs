@@ -40,6 +40,8 @@ const EXAMPLE_RESPONSE: &str = r#"{
   ]
 }
 "#;
+/// Parts of an SDK's folder that no project needs.
+const NOT_IN_PROJECTS: [&str; 1] = ["__pycache__"];
 /// What brings the tools of a project in Python.
 const SET_UP_PYTHON: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";
 /// Where a project keeps the SDK, seen from its root.
@@ -152,6 +154,9 @@ fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {
 /// Writes embedded files; `root` is cut off their paths.
 fn write_files(folder: &Path, files: &Dir<'_>, root: &Path, fill: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<()> {
     for entry in files.entries() {
+        if entry.path().file_name().is_some_and(|name| NOT_IN_PROJECTS.iter().any(|left| name == *left)) {
+            continue;
+        }
         match entry {
             DirEntry::Dir(dir) => write_files(folder, dir, root, fill)?,
             DirEntry::File(file) => {
