@@ -13,6 +13,7 @@ mod image_faults;
 mod image_trust;
 mod images;
 mod k8s;
+mod languages;
 mod programs;
 mod projects;
 mod serving;

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
     let result = match args.command {
         Command::New(args) => commands::new::run(&args, &printer),
-        Command::Build(args) => commands::build::run(&args, &printer),
+        Command::Build(args) => commands::build::run(&args, &settings, &printer),
         Command::Compile(args) => commands::compile::run(&args, &settings, &printer),
         Command::Run(args) => commands::run::run(&args, &settings, &printer),
         Command::Serve(args) => commands::serve::run(&args, &settings, &printer),

