@@ -54,12 +54,7 @@ pub(crate) fn run(args: &NewArgs, printer: &Printer) -> Result<Outcome> {
     if args.name.exists() {
         bail!("`{}` exists already\nhint: choose another name, or remove it first", args.name.display());
     }
-    write_whole(&args.name, |folder| match template {
-        Template::Rust => write_code(folder, "rust", &name, &[("rust", &SDK), ("rust-macros", &SDK_MACROS)]),
-        Template::Python => write_code(folder, "python", &name, &[("python", &SDK_PYTHON)]),
-        Template::Js => write_code(folder, "js", &name, &[("js", &SDK_JS)]),
-        Template::Model => write_model(folder, &name, model.as_deref()),
-    })?;
+    write_whole(&args.name, |folder| write_project(folder, template, &name, model.as_deref()))?;
     tell(args, &name, template, printer)?;
     Ok(Outcome::Done)
 }
@@ -111,6 +106,15 @@ fn write_whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<
 fn beside(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+fn write_project(folder: &Path, template: Template, name: &str, model: Option<&[u8]>) -> Result<()> {
+    match template {
+        Template::Rust => write_code(folder, "rust", name, &[("rust", &SDK), ("rust-macros", &SDK_MACROS)]),
+        Template::Python => write_code(folder, "python", name, &[("python", &SDK_PYTHON)]),
+        Template::Js => write_code(folder, "js", name, &[("js", &SDK_JS)]),
+        Template::Model => write_model(folder, name, model),
+    }
 }
 
 /// Writes a project of code, with copies of the parts of the SDK that it needs.
@@ -242,13 +246,9 @@ mod tests {
     #[test]
     fn every_template_is_a_project_with_a_sound_manifest() {
         let folder = tempfile::tempdir().unwrap();
-        for template in [Template::Rust, Template::Model] {
+        for template in [Template::Rust, Template::Python, Template::Js, Template::Model] {
             let project = folder.path().join(format!("{template:?}").to_lowercase());
-            write_whole(&project, |folder| match template {
-                Template::Rust => write_rust(folder, "my-fn"),
-                Template::Model => write_model(folder, "my-fn", None),
-            })
-            .unwrap();
+            write_whole(&project, |folder| write_project(folder, template, "my-fn", None)).unwrap();
             let manifest = samara_package::Manifest::load(&project).unwrap();
             assert_eq!(manifest.function.name, "my-fn");
         }
