@@ -2,10 +2,13 @@
 //! only list of what exists.
 //!
 //! A backend turns an engine's library into the traits of `samara-nn`. Every
-//! model file is read and checked here first ([`onnx`]), so that all engines
+//! model file is read and checked here first (`onnx`, `tflite`), so that all engines
 //! answer a hostile file in the same way and none sees one that is unsound.
 
+#[cfg(feature = "litert")]
+mod litert;
 mod memory;
+mod names;
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
 #[cfg_attr(
     not(all(feature = "onnxruntime", feature = "tract")),
@@ -14,11 +17,15 @@ mod memory;
 mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
-#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+#[cfg(any(feature = "litert", feature = "onnxruntime", feature = "tract"))]
 mod precision;
 mod provider;
-#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+#[cfg(any(feature = "litert", feature = "onnxruntime"))]
+mod sought;
+#[cfg(any(feature = "litert", feature = "onnxruntime", feature = "tract"))]
 mod stack;
+#[cfg_attr(not(feature = "litert"), allow(dead_code, reason = "only the check of files uses it then"))]
+mod tflite;
 #[cfg(feature = "tract")]
 mod tract;
 #[cfg(feature = "gpu")]
@@ -27,8 +34,10 @@ mod wgpu;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use samara_nn::{Backend, BackendRegistry, ModelSource, Result};
+use samara_nn::{Backend, BackendRegistry, Format, ModelSource, Result};
 
+#[cfg(feature = "litert")]
+pub use litert::LiteRt;
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
 pub use provider::{Provider, UnknownProvider};
@@ -43,6 +52,8 @@ pub struct RegistryOptions {
     /// Files that may be the ONNX Runtime library, or directories that may hold
     /// it; the first that is there is the one that is loaded.
     pub onnxruntime_libraries: Vec<PathBuf>,
+    /// The same for the LiteRT library.
+    pub litert_libraries: Vec<PathBuf>,
     /// What ONNX Runtime runs models on where a GPU is asked for.
     pub onnxruntime_provider: Option<Provider>,
     pub prefer: Preference,
@@ -68,6 +79,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             onnxruntime_libraries: Vec::new(),
+            litert_libraries: Vec::new(),
             onnxruntime_provider: None,
             prefer: Preference::default(),
             tensor_limit: DEFAULT_TENSOR_LIMIT,
@@ -99,7 +111,12 @@ pub enum Preference {
 /// The backends of this build, in the order in which `auto` tries them.
 pub fn registry(options: &RegistryOptions) -> BackendRegistry {
     // The first serves no model for the CPU.
-    let backends = [wgpu_backend(options), onnxruntime_backend(options), tract_backend(options)];
+    let backends = [
+        wgpu_backend(options),
+        onnxruntime_backend(options),
+        tract_backend(options),
+        litert_backend(options),
+    ];
     let mut backends: Vec<Arc<dyn Backend>> = backends.into_iter().flatten().collect();
     if options.onnxruntime_provider.is_some() {
         // Whoever names a provider for GPUs means it to be taken.
@@ -115,19 +132,34 @@ pub fn registry(options: &RegistryOptions) -> BackendRegistry {
 /// # Errors
 /// [`Error::InvalidModel`](samara_nn::Error::InvalidModel) when it is unsound,
 /// or keeps weights in files that its `path` does not lead to.
-#[cfg(any(feature = "onnxruntime", feature = "tract"))]
 pub fn check(source: &ModelSource) -> Result<()> {
+    match source.format {
+        Format::Tflite => tflite::Outline::read(source, "samara", DEFAULT_TENSOR_LIMIT).map(drop),
+        Format::Onnx => check_onnx(source),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+fn check_onnx(source: &ModelSource) -> Result<()> {
     let flat = onnx::Flat::of(source, "samara")?;
     onnx::Outline::read(&flat.source, "samara").map(drop)
 }
 
-/// Without a backend nothing is known of models.
-///
-/// # Errors
-/// None.
+/// Without a backend for them nothing is known of ONNX models.
 #[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
-pub fn check(_: &ModelSource) -> Result<()> {
+fn check_onnx(_: &ModelSource) -> Result<()> {
     Ok(())
+}
+
+#[cfg(feature = "litert")]
+fn litert_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    Some(Arc::new(LiteRt::new(options.litert_libraries.clone(), options.tensor_limit)))
+}
+
+#[cfg(not(feature = "litert"))]
+fn litert_backend(_: &RegistryOptions) -> Option<Arc<dyn Backend>> {
+    None
 }
 
 #[cfg(feature = "onnxruntime")]

@@ -16,6 +16,8 @@ use std::fmt;
 
 use samara_nn::{Datatype, Error, ModelSource, Result};
 
+pub(crate) use crate::names::quote;
+use crate::names::short;
 pub(crate) use maps::Flat;
 use read::read_model;
 pub(crate) use types::Type;
@@ -255,20 +257,6 @@ pub(crate) fn datatype(number: i64) -> Option<Datatype> {
         16 => Datatype::Bf16,
         _ => return None,
     })
-}
-
-/// A name out of a model file, fit for a message: bounded, no control characters.
-pub(crate) fn quote(name: &str) -> String {
-    format!("`{}`", short(name))
-}
-
-fn short(name: &str) -> String {
-    const MOST: usize = 80;
-    let mut shown: String = name.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 fn for_each_node<'a>(graph: &Graph<'a>, visit: &mut dyn FnMut(&Node<'a>)) {

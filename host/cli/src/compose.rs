@@ -20,6 +20,9 @@ use crate::what::What;
 /// The variable that names the ONNX Runtime library to use.
 pub(crate) const ONNXRUNTIME_VARIABLE: &str = "SAMARA_ONNXRUNTIME";
 
+/// The variable that names the LiteRT library to use.
+pub(crate) const LITERT_VARIABLE: &str = "SAMARA_LITERT";
+
 /// Calls that may wait for a compute thread; one-shot commands make few, and
 /// callers side by side no more than one each.
 const QUEUE: usize = 64;
@@ -155,6 +158,7 @@ pub(crate) fn registry(settings: &Settings) -> BackendRegistry {
 fn registry_for(settings: &Settings, prefer: Preference) -> BackendRegistry {
     samara_backends::registry(&RegistryOptions {
         onnxruntime_libraries: onnxruntime_libraries(settings.store.as_ref()),
+        litert_libraries: litert_libraries(settings.store.as_ref()),
         onnxruntime_provider: settings.onnxruntime_provider.clone(),
         prefer,
         allow_software_gpu: settings.allow_software_gpu,
@@ -180,6 +184,15 @@ pub(crate) fn onnxruntime_libraries(store: Option<&Store>) -> Vec<PathBuf> {
     }
     let folders: Vec<PathBuf> = store.map(Store::libraries).into_iter().collect();
     samara_compose::onnxruntime_libraries(&folders)
+}
+
+/// Where the library of LiteRT may be, in the order of preference.
+fn litert_libraries(store: Option<&Store>) -> Vec<PathBuf> {
+    if let Some(library) = std::env::var_os(LITERT_VARIABLE) {
+        return vec![library.into()];
+    }
+    let folders: Vec<PathBuf> = store.map(Store::libraries).into_iter().collect();
+    samara_compose::litert_libraries(&folders)
 }
 
 /// A file's name without its extension.

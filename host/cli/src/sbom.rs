@@ -40,7 +40,7 @@ pub(crate) fn attach(session: &Session, project: &Project, image: &Image) -> Res
 
 fn format_name(path: &Path) -> String {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let known = Format::from_extension(extension).map(|format| format.name().to_lowercase());
+    let known = Format::from_name(&path.to_string_lossy()).map(|format| format.name().to_lowercase());
     known.unwrap_or_else(|| extension.to_lowercase())
 }
 

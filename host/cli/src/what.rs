@@ -1,13 +1,14 @@
 //! What a user names to run or look at, and the function that it makes.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use samara_compose::{ModelFile, component, format_of, model_stage};
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
-use samara_nn::Format;
+use samara_nn::{Format, HEAD};
 use samara_package::manifest::{self, ModelPath, TestCase};
 use samara_package::{InvalidReference, Manifest, Reference};
 
@@ -66,12 +67,15 @@ impl What {
                 None => Ok(What::Component(path.to_owned())),
             };
         }
-        if Format::from_extension(extension).is_some() {
-            return Ok(What::Model(path.to_owned()));
+        let head = read_head(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match Format::recognise(&head, &name) {
+            Ok(_) => Ok(What::Model(path.to_owned())),
+            Err(unknown) if unknown.seen.is_some() => bail!("`{text}` cannot be run: {unknown}"),
+            Err(unknown) => bail!(
+                "`{text}` is neither a folder with `samara.toml`, nor a component (`.wasm`), nor a model: {unknown}"
+            ),
         }
-        bail!(
-            "`{text}` is neither a folder with `samara.toml`, nor a component (`.wasm`), nor a model (`.onnx`)"
-        )
     }
 
     /// The manifest, where there is one.
@@ -202,9 +206,16 @@ pub(crate) fn model_request(path: &Path, place: &PlaceArgs) -> Result<ModelReque
 
 /// Whether a text that names nothing was meant as a file.
 fn looks_like_file(text: &str) -> bool {
-    let is_file = |extension: &str| extension == "wasm" || Format::from_extension(extension).is_some();
-    let extension = Path::new(text).extension().and_then(|extension| extension.to_str());
-    text.starts_with(['.', '/', '~']) || extension.is_some_and(is_file)
+    text.starts_with(['.', '/', '~']) || text.ends_with(".wasm") || Format::from_name(text).is_some()
+}
+
+/// As much of a file as its format is known by.
+fn read_head(path: &Path) -> Result<Vec<u8>> {
+    let unread = || format!("cannot read `{}`", path.display());
+    let mut head = Vec::with_capacity(HEAD);
+    let file = std::fs::File::open(path).with_context(unread)?;
+    file.take(HEAD as u64).read_to_end(&mut head).with_context(unread)?;
+    Ok(head)
 }
 
 fn packed_source(
@@ -233,8 +244,8 @@ fn stages(manifest: &Manifest, read: &dyn Fn(&Path) -> Result<Bytes>) -> Result<
 }
 
 fn model_file(path: &Path) -> Result<ModelFile> {
-    format_of(path)?;
     let bytes = Bytes::from(read_bytes(path)?);
+    format_of(path, &bytes)?;
     let identity = samara_engine::sha256(&bytes);
     Ok(ModelFile { path: path.to_owned(), bytes, identity, is_on_disk: true })
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use samara_nn::UnknownFormat;
 use samara_package::manifest;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,8 +14,8 @@ pub enum Error {
     Model { model: String, source: Box<Error> },
     #[error("the model `{model}` has no file")]
     NoFile { model: String },
-    #[error("`{}` is no model that this build reads; it reads ONNX files (`.onnx`)", path.display())]
-    Format { path: PathBuf },
+    #[error("`{}` is no model that samara reads: {source}", path.display())]
+    Format { path: PathBuf, source: UnknownFormat },
     #[error("{reason}")]
     Place { reason: String },
 }

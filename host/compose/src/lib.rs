@@ -13,6 +13,6 @@ pub mod sweep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use function::{MakeComponent, component, limits, model_stage, reuse, stages};
-pub use machine::{onnxruntime_libraries, threads, threads_for};
+pub use machine::{litert_libraries, onnxruntime_libraries, threads, threads_for};
 pub use memory::MemoryGroup;
 pub use model::{ModelFile, Place, format_of, request, requests};

@@ -25,11 +25,23 @@ pub fn threads() -> usize {
 /// the program, then in each of `folders`, with a version behind its name or
 /// without.
 pub fn onnxruntime_libraries(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let name = format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(&name)));
+    libraries(
+        &format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX),
+        folders,
+    )
+}
+
+/// The same for the library of LiteRT.
+pub fn litert_libraries(folders: &[PathBuf]) -> Vec<PathBuf> {
+    // Its name begins with `lib` on Windows too.
+    libraries(&format!("libLiteRt{}", std::env::consts::DLL_SUFFIX), folders)
+}
+
+fn libraries(name: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(name)));
     let stored = folders
         .iter()
-        .flat_map(|folder| std::iter::once(folder.join(&name)).chain(versioned_libraries(folder, &name)));
+        .flat_map(|folder| std::iter::once(folder.join(name)).chain(versioned_libraries(folder, name)));
     beside.into_iter().chain(stored).collect()
 }
 

@@ -79,13 +79,14 @@ pub fn requests(
     manifest.models.iter().map(request).collect()
 }
 
-/// The format that a file's name says it has.
+/// The format of a file, by what stands in it, and by its name where that says nothing.
+/// `head` is at least its first [`HEAD`](samara_nn::HEAD) bytes.
 ///
 /// # Errors
 /// When that is none that is read here.
-pub fn format_of(path: &Path) -> Result<Format> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    Format::from_extension(extension).ok_or_else(|| Error::Format { path: path.to_owned() })
+pub fn format_of(path: &Path, head: &[u8]) -> Result<Format> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Format::recognise(head, &name).map_err(|source| Error::Format { path: path.to_owned(), source })
 }
 
 fn options(model: &manifest::Model) -> Result<ModelOptions> {
@@ -111,7 +112,7 @@ fn join(name: &str, file: ModelFile, place: &Place, options: ModelOptions) -> Re
     let source = ModelSource {
         name: name.to_owned(),
         identity: file.identity,
-        format: format_of(&file.path)?,
+        format: format_of(&file.path, &file.bytes)?,
         bytes: file.bytes,
         path: file.is_on_disk.then_some(file.path),
     };

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::context::RunContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::Format;
 use crate::plan::Planned;
 use crate::precision::Precision;
 use crate::signature::Signature;
@@ -79,26 +80,6 @@ pub trait Session: Send {
     /// [`Error::Run`], or [`Error::Cancelled`] and [`Error::Timeout`] where
     /// the engine can stop a run.
     fn run(&mut self, inputs: &[Tensor], context: &RunContext) -> Result<Vec<Tensor>>;
-}
-
-/// The format of a model file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    Onnx,
-}
-
-impl Format {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Format::Onnx => "ONNX",
-        }
-    }
-
-    /// The format that files of this extension have, dot left out.
-    pub fn from_extension(extension: &str) -> Option<Self> {
-        extension.eq_ignore_ascii_case("onnx").then_some(Format::Onnx)
-    }
 }
 
 /// A model to load.

@@ -18,6 +18,7 @@ mod compute;
 mod context;
 mod datatype;
 mod error;
+mod format;
 mod load;
 mod pace;
 mod plan;
@@ -31,14 +32,15 @@ mod target;
 mod tensor;
 
 pub use backend::{
-    Backend, BackendRegistry, Batching, Choice, Device, Footprint, Format, LoadOptions, Model, ModelSource,
-    Probe, Session,
+    Backend, BackendRegistry, Batching, Choice, Device, Footprint, LoadOptions, Model, ModelSource, Probe,
+    Session,
 };
 pub use batch::BatchPolicy;
 pub use compute::Compute;
 pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};
 pub use error::{Error, ErrorKind, Mismatch, Result, quoted};
+pub use format::{Content, Foreign, Format, HEAD, UnknownFormat};
 pub use load::ModelLoad;
 pub use plan::{KernelTime, Plan, PlanStep, Planned};
 pub use pool::{Pool, ResidentSummary};

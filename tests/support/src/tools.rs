@@ -52,6 +52,18 @@ pub fn node_modules() -> Option<PathBuf> {
     present(home.join(".cache/samara/node/node_modules"), "packages of npm", advice)
 }
 
+/// The LiteRT library: `$SAMARA_LITERT`, or that of the package in the tests' Python.
+/// `None` as for [`python`].
+///
+/// # Panics
+/// When there is none and [`must_have_everything`].
+pub fn litert_library() -> Option<PathBuf> {
+    let advice = "`cargo xtask fixtures` installs it, `SAMARA_LITERT` names another";
+    let set = std::env::var_os("SAMARA_LITERT").map(PathBuf::from);
+    let library = set.or_else(installed_litert).unwrap_or_else(|| PathBuf::from("libLiteRt.so"));
+    present(library, "the LiteRT library", advice)
+}
+
 /// A file that `cargo xtask fixtures` writes. `None` as for [`python`].
 ///
 /// # Panics
@@ -134,10 +146,21 @@ pub(crate) fn environment() -> Option<PathBuf> {
 }
 
 fn installed_onnxruntime() -> Option<PathBuf> {
+    packages("onnxruntime/capi")?.find_map(|folder| library_in(&folder))
+}
+
+fn installed_litert() -> Option<PathBuf> {
+    let names = ["libLiteRt.so", "libLiteRt.dylib"];
+    packages("ai_edge_litert")?
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// The folder of a package in the tests' Python, once for each version of Python.
+fn packages(name: &str) -> Option<impl Iterator<Item = PathBuf>> {
     let versions = environment()?.join("lib").read_dir().ok()?;
-    let folders =
-        versions.filter_map(|version| Some(version.ok()?.path().join("site-packages/onnxruntime/capi")));
-    folders.filter_map(|folder| library_in(&folder)).next()
+    let inside = format!("site-packages/{name}");
+    Some(versions.filter_map(move |version| Some(version.ok()?.path().join(&inside))))
 }
 
 fn library_in(folder: &Path) -> Option<PathBuf> {

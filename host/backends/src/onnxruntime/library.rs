@@ -1,7 +1,7 @@
 //! Finding and loading the ONNX Runtime library: once per process, since the
 //! library and its environment are global.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,6 +9,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::arena::Arena;
+use crate::sought::Sought;
 
 /// The library as one backend looks for it.
 pub(super) struct Library {
@@ -33,7 +34,7 @@ impl Library {
 
     /// Loads the library, or says why that cannot be and what to do.
     pub(super) fn get(&self) -> Result<&Loaded, String> {
-        let answer = self.answer.get_or_init(|| load(&locate(&self.candidates)?, self.memory_limit));
+        let answer = self.answer.get_or_init(|| load(&SOUGHT.locate(&self.candidates)?, self.memory_limit));
         answer.as_ref().map_err(String::clone)
     }
 }
@@ -41,53 +42,9 @@ impl Library {
 /// The library that this process has loaded.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
+const SOUGHT: Sought = Sought { stem: "onnxruntime", called: "the ONNX Runtime library", advice: ADVICE };
+
 const ADVICE: &str = "the PyPI package `onnxruntime` carries it in `onnxruntime/capi`; copy it to one of these places, or set `SAMARA_ONNXRUNTIME` to its path";
-
-fn locate(candidates: &[PathBuf]) -> Result<PathBuf, String> {
-    if candidates.is_empty() {
-        return Err(format!("no place to look for the ONNX Runtime library is configured; {ADVICE}"));
-    }
-    let found = candidates.iter().find_map(|candidate| {
-        if candidate.is_dir() {
-            in_directory(candidate)
-        } else {
-            candidate.is_file().then(|| candidate.clone())
-        }
-    });
-    found.ok_or_else(|| {
-        let places: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
-        format!("the ONNX Runtime library is not at {}; {ADVICE}", places.join(", "))
-    })
-}
-
-/// The library in a directory, the newest where it is there with several
-/// versions in its name.
-fn in_directory(directory: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(directory).ok()?;
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    files
-        .filter(|path| path.file_name().is_some_and(is_library) && path.is_file())
-        .max_by_key(|path| version_in_name(path))
-}
-
-fn is_library(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    match std::env::consts::OS {
-        "windows" => name == "onnxruntime.dll",
-        "macos" => name == "libonnxruntime.dylib" || is_numbered(&name, "libonnxruntime.", ".dylib"),
-        _ => name == "libonnxruntime.so" || is_numbered(&name, "libonnxruntime.so.", ""),
-    }
-}
-
-fn is_numbered(name: &str, prefix: &str, suffix: &str) -> bool {
-    let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
-    number.is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
-}
-
-fn version_in_name(path: &Path) -> Vec<u32> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.split('.').filter_map(|part| part.parse().ok()).collect()
-}
 
 fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
     let path = match path.canonicalize() {
@@ -180,19 +137,6 @@ fn start(path: &Path, memory_limit: Option<u64>) -> Result<(Environment, Arena),
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_newest_library_of_a_directory_is_found() {
-        let directory = tempfile::tempdir().unwrap();
-        let names =
-            ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"];
-        for name in names {
-            std::fs::write(directory.path().join(name), "").unwrap();
-        }
-        let found = locate(&["/nowhere".into(), directory.path().to_owned()]).unwrap();
-        assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.32.0");
-    }
 
     #[test]
     fn a_missing_library_is_an_answer_that_says_where_it_was_looked_for() {

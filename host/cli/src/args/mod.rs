@@ -195,6 +195,8 @@ pub(crate) struct AddBackendArgs {
 pub(crate) enum AddedBackend {
     /// ONNX Runtime, as the PyPI package `onnxruntime` carries it
     Onnxruntime,
+    /// LiteRT, as the PyPI package `ai-edge-litert` carries it
+    Litert,
 }
 
 #[derive(Debug, clap::Args)]

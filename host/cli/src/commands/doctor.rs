@@ -7,7 +7,7 @@ use anyhow::Result;
 use samara_nn::Probe;
 use serde_json::{Value, json};
 
-use crate::compose::{self, ONNXRUNTIME_VARIABLE};
+use crate::compose::{self, LITERT_VARIABLE, ONNXRUNTIME_VARIABLE};
 use crate::error::Outcome;
 use crate::printer::{GREEN, Printer, RED, YELLOW};
 use crate::project::{WASM_TARGET, has_wasm_target};
@@ -182,14 +182,18 @@ fn backends(settings: &Settings) -> Vec<Finding> {
 }
 
 fn library_advice(settings: &Settings, backend: &str) -> String {
-    if backend != "onnxruntime" {
-        return "see `samara backends`".to_owned();
-    }
-    let stored = match settings.store {
-        Some(_) => "`samara backends add onnxruntime --from WHEEL` takes it from the PyPI package, or ",
-        None => "",
+    let (need, package, variable) = match backend {
+        "onnxruntime" => ("only speed needs it", "onnxruntime", ONNXRUNTIME_VARIABLE),
+        "litert" => ("only TFLite models need it", "ai-edge-litert", LITERT_VARIABLE),
+        _ => return "see `samara backends`".to_owned(),
     };
-    format!("only speed needs it; {stored}name the library's file with `{ONNXRUNTIME_VARIABLE}`")
+    let stored = match settings.store {
+        Some(_) => format!(
+            "`samara backends add {backend} --from WHEEL` takes it from the PyPI package `{package}`, or "
+        ),
+        None => String::new(),
+    };
+    format!("{need}; {stored}name the library's file with `{variable}`")
 }
 
 fn cpu() -> Finding {

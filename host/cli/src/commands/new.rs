@@ -78,11 +78,9 @@ fn template(args: &NewArgs) -> Result<Template> {
 }
 
 fn read_model(path: &Path) -> Result<Vec<u8>> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if samara_nn::Format::from_extension(extension).is_none() {
-        bail!("`{}` is no model that samara reads; it reads ONNX files (`.onnx`)", path.display());
-    }
-    read_bytes(path)
+    let bytes = read_bytes(path)?;
+    samara_compose::format_of(path, &bytes)?;
+    Ok(bytes)
 }
 
 /// Fills a folder under a name of its own and only then gives it its real one,

@@ -52,7 +52,7 @@ fn check_models(image: &Image) -> Result<()> {
         let source = ModelSource {
             name: name.clone(),
             identity: model.identity.clone(),
-            format: samara_compose::format_of(&model.path)?,
+            format: samara_compose::format_of(&model.path, &model.bytes)?,
             bytes: model.bytes.clone(),
             path: None,
         };

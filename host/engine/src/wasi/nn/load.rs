@@ -39,10 +39,6 @@ pub(crate) async fn load_from_guest(
 ) -> Result<ModelUse, GuestError> {
     use graph::{ExecutionTarget, GraphEncoding};
     let refuse = |code, message: &str| Err(GuestError { code, message: message.to_owned() });
-    let format = match encoding {
-        GraphEncoding::Onnx | GraphEncoding::Autodetect => Format::Onnx,
-        _ => return refuse(errors::ErrorCode::InvalidEncoding, "this host loads ONNX models only"),
-    };
     let target = match target {
         ExecutionTarget::Cpu => Target::Cpu,
         ExecutionTarget::Gpu => Target::Gpu(None),
@@ -51,7 +47,19 @@ pub(crate) async fn load_from_guest(
         }
     };
     let (Some(bytes), true) = (parts.pop(), parts.is_empty()) else {
-        return refuse(errors::ErrorCode::InvalidArgument, "an ONNX model is exactly one buffer");
+        return refuse(errors::ErrorCode::InvalidArgument, "a model is exactly one buffer");
+    };
+    let format = match encoding {
+        GraphEncoding::Onnx => Format::Onnx,
+        GraphEncoding::Tensorflowlite => Format::Tflite,
+        GraphEncoding::Autodetect => match Format::recognise(&bytes, "") {
+            Ok(format) => format,
+            Err(unknown) => return refuse(errors::ErrorCode::InvalidEncoding, &unknown.to_string()),
+        },
+        _ => {
+            let words = "this host loads models as `onnx`, `tensorflowlite` or `autodetect` only";
+            return refuse(errors::ErrorCode::InvalidEncoding, words);
+        }
     };
     if bytes.len() as u64 > most_bytes {
         return refuse(errors::ErrorCode::TooLarge, "the model is larger than the tensor-memory limit");
