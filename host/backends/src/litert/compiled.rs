@@ -250,10 +250,8 @@ impl Compiled {
         }
         let mut memory = null_mut();
         // SAFETY: the buffer lives.
-        check(
-            unsafe { (self.api().lock)(slot.buffer, &raw mut memory, LOCK_WRITE) },
-            "give memory of an input",
-        )?;
+        let status = unsafe { (self.api().lock)(slot.buffer, &raw mut memory, LOCK_WRITE) };
+        check(status, "give memory of an input")?;
         // SAFETY: the buffer was made with at least as many bytes as the slot has, and
         // nobody else has it while it is locked.
         unsafe {
@@ -266,10 +264,8 @@ impl Compiled {
         let length = slot.bytes().ok_or("a tensor is larger than memory")?;
         let mut memory = null_mut();
         // SAFETY: the buffer lives.
-        check(
-            unsafe { (self.api().lock)(slot.buffer, &raw mut memory, LOCK_READ) },
-            "give memory of an output",
-        )?;
+        let status = unsafe { (self.api().lock)(slot.buffer, &raw mut memory, LOCK_READ) };
+        check(status, "give memory of an output")?;
         // SAFETY: the buffer was made with at least `length` bytes, which the library has
         // set or zeroed, and nobody writes them while it is locked.
         let mut data = unsafe { std::slice::from_raw_parts(memory.cast::<u8>(), length) }.to_vec();

@@ -97,7 +97,7 @@ impl<'a> Buffer<'a> {
     }
 
     fn number<N: Number>(&self, at: usize) -> Result<N, Damage> {
-        if at % N::SIZE != 0 {
+        if !at.is_multiple_of(N::SIZE) {
             return Err(Damage::Unaligned { offset: at });
         }
         Ok(N::from_bytes(self.slice(at, N::SIZE)?))
