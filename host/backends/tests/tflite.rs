@@ -1,7 +1,7 @@
 //! TFLite models by LiteRT, against what LiteRT answers in Python, and files that are
 //! none.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "what fails here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 #[path = "tflite/case.rs"]
 mod case;

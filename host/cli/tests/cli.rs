@@ -68,7 +68,7 @@ fn a_new_project_needs_a_good_name_and_flags_that_agree() {
         "{}",
         run.err
     );
-    std::fs::write(place.path("model.pt"), b"PK\x03\x04 and then archive/data.pkl").unwrap();
+    fs::write(place.path("model.pt"), b"PK\x03\x04 and then archive/data.pkl").unwrap();
     let run = place.samara(&["new", "f", "--model", "model.pt"]);
     assert!(run.err.contains("it is a model of PyTorch"), "{}", run.err);
     assert!(run.err.contains("samara reads ONNX (`.onnx`), TFLite"), "{}", run.err);

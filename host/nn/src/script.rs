@@ -7,13 +7,13 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::backend::{
-    Backend, BackendRegistry, Batching, Choice, Footprint, Format, LoadOptions, Model, ModelSource, Probe,
-    Session,
+    Backend, BackendRegistry, Batching, Choice, Footprint, LoadOptions, Model, ModelSource, Probe, Session,
 };
 use crate::compute::Compute;
 use crate::context::RunContext;
 use crate::datatype::Datatype;
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::pool::Pool;
 use crate::resident::ResidentModel;
 use crate::signature::{Signature, TensorSpec};

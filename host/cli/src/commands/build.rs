@@ -40,8 +40,7 @@ fn compile(project: &Project, settings: &Settings, printer: &Printer) -> Result<
         let path = project.path(component);
         Ok((path.display().to_string(), Bytes::from(read_bytes(&path)?)))
     };
-    let components: Vec<_> =
-        project.manifest.components().into_iter().map(read).collect::<Result<_>>()?;
+    let components: Vec<_> = project.manifest.components().into_iter().map(read).collect::<Result<_>>()?;
     let _spinner = printer.spinner("compiling for this machine");
     compose::precompile(settings, components.iter().map(|(name, bytes)| (name.clone(), bytes)))
 }
