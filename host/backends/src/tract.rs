@@ -5,6 +5,7 @@ pub(crate) mod error;
 mod guard;
 mod indices;
 mod ml;
+mod nnef;
 mod plan;
 mod prepare;
 pub(crate) mod read;
@@ -56,7 +57,7 @@ impl Backend for Tract {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format::Onnx]
+        &[Format::Onnx, Format::Nnef]
     }
 
     fn serves(&self, target: Target) -> bool {
@@ -65,6 +66,10 @@ impl Backend for Tract {
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
         own_datatypes_only(source, NAME, options)?;
+        if source.format == Format::Nnef {
+            let prepare = || nnef::prepare(source, options.threads, self.tensor_limit);
+            return Ok(Arc::new(on_large_stack(NAME, prepare)?));
+        }
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;

@@ -44,7 +44,7 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
 const SOUGHT: Sought = Sought { stem: "onnxruntime", called: "the ONNX Runtime library", advice: ADVICE };
 
-const ADVICE: &str = "the PyPI package `onnxruntime` carries it in `onnxruntime/capi`; copy it to one of these places, or set `SAMARA_ONNXRUNTIME` to its path";
+const ADVICE: &str = "`samara backends add onnxruntime --from WHEEL` puts it there: `pip download --no-deps onnxruntime` fetches the wheel; or set `SAMARA_ONNXRUNTIME` to its path";
 
 fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
     let path = match path.canonicalize() {
