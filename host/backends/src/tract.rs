@@ -4,6 +4,7 @@
 pub(crate) mod error;
 mod guard;
 mod ml;
+mod nnef;
 mod plan;
 mod prepare;
 pub(crate) mod read;
@@ -55,7 +56,7 @@ impl Backend for Tract {
     }
 
     fn formats(&self) -> &'static [Format] {
-        &[Format::Onnx]
+        &[Format::Onnx, Format::Nnef]
     }
 
     fn serves(&self, target: Target) -> bool {
@@ -64,6 +65,10 @@ impl Backend for Tract {
 
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Arc<dyn Model>> {
         own_datatypes_only(source, NAME, options)?;
+        if source.format == Format::Nnef {
+            let prepare = || nnef::prepare(source, options.threads, self.tensor_limit);
+            return Ok(Arc::new(on_large_stack(NAME, prepare)?));
+        }
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;

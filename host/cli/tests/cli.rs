@@ -68,8 +68,10 @@ fn a_new_project_needs_a_good_name_and_flags_that_agree() {
         "{}",
         run.err
     );
+    std::fs::write(place.path("model.pt"), b"PK\x03\x04 and then archive/data.pkl").unwrap();
     let run = place.samara(&["new", "f", "--model", "model.pt"]);
-    assert!(run.err.contains("it reads ONNX files (`.onnx`)"), "{}", run.err);
+    assert!(run.err.contains("it is a model of PyTorch"), "{}", run.err);
+    assert!(run.err.contains("samara reads ONNX (`.onnx`), TFLite"), "{}", run.err);
     assert!(!place.path("f").exists());
 }
 

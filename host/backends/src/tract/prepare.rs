@@ -74,7 +74,12 @@ pub(super) fn for_shapes(
         .map_err(|error| refused(source, NAME, error))
 }
 
-fn plan(mut typed: TypedModel, name: &Arc<str>, threads: usize, tensor_limit: u64) -> TractResult<Plan> {
+pub(super) fn plan(
+    mut typed: TypedModel,
+    name: &Arc<str>,
+    threads: usize,
+    tensor_limit: u64,
+) -> TractResult<Plan> {
     Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
     typed.optimize()?;
     let sizes = Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
@@ -99,7 +104,7 @@ fn executor(threads: usize) -> Executor {
 
 /// What the constants of a model take, and what its nodes have learned. A plan holds them packed for its
 /// kernels, which takes about as much.
-fn footprint(model: &TypedModel) -> Footprint {
+pub(super) fn footprint(model: &TypedModel) -> Footprint {
     let constants = model.nodes().iter().filter(|node| node.op_is::<Const>());
     let bytes = constants.flat_map(|node| &node.outputs).map(|output| fact_bytes(&output.fact));
     let learned = model.nodes().iter().filter_map(|node| node.op_as::<Placed>()).map(Placed::bytes);

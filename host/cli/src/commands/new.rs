@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use include_dir::{Dir, DirEntry, include_dir};
+use samara_nn::Format;
 use samara_package::manifest::{self, parse_function_name};
 
 use crate::args::{NewArgs, Template};
@@ -50,9 +51,10 @@ pub(crate) fn run(args: &NewArgs, printer: &Printer) -> Result<Outcome> {
     }
     write_whole(&args.name, |folder| match template {
         Template::Rust => write_rust(folder, &name),
-        Template::Model => write_model(folder, &name, model.as_deref()),
+        Template::Model => write_model(folder, &name, model.as_ref()),
     })?;
-    tell(args, &name, template, printer)?;
+    let file = model.as_ref().map_or(MODEL_FILE, ModelFile::name);
+    tell(args, &name, template, file, printer)?;
     Ok(Outcome::Done)
 }
 
@@ -74,10 +76,28 @@ fn template(args: &NewArgs) -> Result<Template> {
     }
 }
 
-fn read_model(path: &Path) -> Result<Vec<u8>> {
+/// A model file that a project is made around.
+struct ModelFile {
+    bytes: Vec<u8>,
+    format: Format,
+}
+
+impl ModelFile {
+    /// What it is called in the project.
+    fn name(&self) -> &'static str {
+        match self.format {
+            Format::Tflite => "model.tflite",
+            Format::Nnef if self.bytes.starts_with(b"\x1f\x8b") => "model.nnef.tgz",
+            Format::Nnef => "model.nnef.tar",
+            _ => MODEL_FILE,
+        }
+    }
+}
+
+fn read_model(path: &Path) -> Result<ModelFile> {
     let bytes = read_bytes(path)?;
-    samara_compose::format_of(path, &bytes)?;
-    Ok(bytes)
+    let format = samara_compose::format_of(path, &bytes)?;
+    Ok(ModelFile { bytes, format })
 }
 
 /// Fills a folder under a name of its own and only then gives it its real one,
@@ -114,17 +134,18 @@ fn write_rust(folder: &Path, name: &str) -> Result<()> {
 
 /// Writes a project around the given model, or around the small one that comes
 /// with samara and, since its answers are known, a test of it.
-fn write_model(folder: &Path, name: &str, model: Option<&[u8]>) -> Result<()> {
+fn write_model(folder: &Path, name: &str, model: Option<&ModelFile>) -> Result<()> {
     write_template(folder, "model", name)?;
-    write_file(&folder.join(MODEL_FILE), model.unwrap_or(MODEL))?;
-    if model.is_some() {
-        return Ok(());
-    }
-    write_file(&folder.join("tests/example.json"), EXAMPLE_REQUEST.as_bytes())?;
-    write_file(&folder.join("tests/example.expected.json"), EXAMPLE_RESPONSE.as_bytes())?;
     let manifest = folder.join(manifest::FILE_NAME);
     let text =
         fs::read_to_string(&manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
+    if let Some(model) = model {
+        write_file(&folder.join(model.name()), &model.bytes)?;
+        return write_file(&manifest, text.replace(MODEL_FILE, model.name()).as_bytes());
+    }
+    write_file(&folder.join(MODEL_FILE), MODEL)?;
+    write_file(&folder.join("tests/example.json"), EXAMPLE_REQUEST.as_bytes())?;
+    write_file(&folder.join("tests/example.expected.json"), EXAMPLE_RESPONSE.as_bytes())?;
     write_file(&manifest, format!("{text}{EXAMPLE_TEST}").as_bytes())
 }
 
@@ -170,7 +191,7 @@ fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-fn tell(args: &NewArgs, name: &str, template: Template, printer: &Printer) -> Result<()> {
+fn tell(args: &NewArgs, name: &str, template: Template, file: &str, printer: &Printer) -> Result<()> {
     let folder = args.name.display();
     if printer.is_json() {
         return printer.json(&serde_json::json!({ "function": name, "folder": args.name }));
@@ -190,8 +211,7 @@ fn tell(args: &NewArgs, name: &str, template: Template, printer: &Printer) -> Re
                 Some(_) => printer.text(format_args!("  samara run {folder} --input …")),
                 None => printer.text(format_args!("  samara run {folder} --input 1,2,3")),
             }
-            printer
-                .text(format_args!("  {folder}/{MODEL_FILE}         # the model; put your own in its place"));
+            printer.text(format_args!("  {folder}/{file}         # the model; put your own in its place"));
         }
     }
     Ok(())
