@@ -144,13 +144,26 @@ mod building {
     #[test]
     fn what_the_command_says_goes_to_standard_error() {
         let place = Place::new();
-        project(&place, "echo words; touch f.wasm");
+        place.write("empty.wasm", "\0asm\x0d\0\x01\0");
+        project(&place, "echo words; cp ../empty.wasm f.wasm");
         let run = place.samara(&["build", "f"]);
         assert_eq!((run.code, run.out.as_str()), (0, ""));
-        assert_eq!(run.err, "  Building f (`echo words; touch f.wasm`)\nwords\n     Built f/f.wasm\n");
+        assert_eq!(
+            run.err,
+            "  Building f (`echo words; cp ../empty.wasm f.wasm`)\nwords\n     Built f/f.wasm\n"
+        );
         let run = place.samara(&["build", "f", "--output", "json", "-q"]);
         assert_eq!(run.json()["components"][0], "f/f.wasm");
         assert_eq!(run.err, "");
+    }
+
+    #[test]
+    fn what_is_no_component_is_found_out_when_it_is_built() {
+        let place = Place::new();
+        project(&place, "echo hello > f.wasm");
+        let run = place.samara(&["build", "f"]);
+        assert_eq!((run.code, run.out.as_str()), (1, ""));
+        assert!(run.err.contains("error: ") && run.err.contains("f/f.wasm"), "{}", run.err);
     }
 
     #[test]

@@ -135,5 +135,5 @@ fn invalid(source: &ModelSource, reason: String) -> Error {
 /// tract's reader, with the operators of NNEF and of tract's core.
 fn framework() -> &'static Nnef {
     static FRAMEWORK: OnceLock<Nnef> = OnceLock::new();
-    FRAMEWORK.get_or_init(|| Nnef::default())
+    FRAMEWORK.get_or_init(Nnef::default)
 }
