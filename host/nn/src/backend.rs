@@ -266,7 +266,7 @@ impl BackendRegistry {
         let readers: Vec<String> = readers.map(|backend| format!("`{}`", backend.name())).collect();
         let reasons = match readers.is_empty() {
             true => "none is built in".to_owned(),
-            false => format!("{} run models elsewhere only", readers.join(" and ")),
+            false => format!("none of {} runs models there", readers.join(", ")),
         };
         Error::NoBackend {
             model: source.name.clone(),

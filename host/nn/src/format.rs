@@ -42,8 +42,7 @@ pub struct UnknownFormat {
     pub seen: Option<Foreign>,
 }
 
-const ACCEPTED: &str =
-    "samara reads ONNX (`.onnx`), TFLite (`.tflite`) and NNEF (`.nnef.tgz`, `.nnef.tar` or its folder)";
+const ACCEPTED: &str = "samara reads ONNX (`.onnx`), TFLite (`.tflite`) and NNEF (`.nnef.tgz`, `.nnef.tar`)";
 
 /// How many bytes of a file [`Content::of`] needs to see.
 pub const HEAD: usize = 4096;
