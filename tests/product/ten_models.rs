@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::support::{command, ran, root};
 
+/// An engine that is a library: its name, the variable that says where it is, and where
+/// it is.
+type Library = (&'static str, &'static str, Option<PathBuf>);
+
 /// What an engine is to do with a model.
 enum Expected {
     /// Labels are equal, and other numbers no further apart than this.
@@ -22,16 +26,19 @@ fn models_of_a_new_user_agree_with_their_own_runtimes() {
     let folder = set.unwrap_or_else(|| samara_test::target().join("fixtures/ten-models"));
     let Some(cases) = samara_test::fixture(folder.join("cases.json")) else { return };
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(cases).unwrap()).unwrap();
-    let library = samara_test::onnxruntime_library();
+    let libraries = [
+        ("onnxruntime", "SAMARA_ONNXRUNTIME", samara_test::onnxruntime_library()),
+        ("litert", "SAMARA_LITERT", samara_test::litert_library()),
+    ];
     println!("| model | own runtime | engine | agreement |\n|---|---|---|---|");
     let mut wrong = Vec::new();
     for case in &cases {
         let name = case["name"].as_str().unwrap();
         for (engine, expected) in case["engines"].as_object().unwrap() {
-            if engine == "onnxruntime" && library.is_none() {
+            if libraries.iter().any(|(name, _, library)| name == engine && library.is_none()) {
                 continue;
             }
-            let found = answer(&folder, case, engine, library.as_deref());
+            let found = answer(&folder, case, engine, &libraries);
             println!("| {name} | {} | {engine} | {} |", case["runtime"].as_str().unwrap(), told(&found));
             if !is_as_expected(&found, &expectation(expected)) {
                 wrong.push(format!("{name} by {engine}: {}, not {expected}", told(&found)));
@@ -42,13 +49,13 @@ fn models_of_a_new_user_agree_with_their_own_runtimes() {
 }
 
 /// How far the engine's answer is from that of the model's own runtime, or its refusal.
-fn answer(folder: &Path, case: &Value, engine: &str, library: Option<&Path>) -> Result<f64, String> {
+fn answer(folder: &Path, case: &Value, engine: &str, libraries: &[Library]) -> Result<f64, String> {
     let file = |key: &str| folder.join(case[key].as_str().unwrap()).display().to_string();
     let inputs = format!("@{}", file("inputs"));
     let mut samara = command(root());
     samara.args(["run", &file("file"), "--backend", engine, "--input", &inputs, "--output", "json"]);
-    if let Some(library) = library {
-        samara.env("SAMARA_ONNXRUNTIME", library);
+    for (_, variable, library) in libraries {
+        samara.envs(library.as_ref().map(|library| (variable, library)));
     }
     let ran = ran(&mut samara);
     if ran.code != Some(0) {

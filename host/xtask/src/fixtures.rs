@@ -48,7 +48,12 @@ pub(crate) fn make() -> Result<()> {
     make_encoder(&python)?;
     // Some of them are those of examples.
     let ten = target().join("fixtures/ten-models");
-    let sources = ["tests/fixtures/ten_models.py", "examples/embed-text/make_model.py", REQUIREMENTS];
+    let sources = [
+        "tests/fixtures/ten_models.py",
+        "tests/fixtures/tflite_models.py",
+        "examples/embed-text/make_model.py",
+        REQUIREMENTS,
+    ];
     if is_older(&ten.join("cases.json"), &sources) {
         step("writing the models of a new user");
         run(program(&python).arg("tests/fixtures/ten_models.py").arg(&ten))?;
