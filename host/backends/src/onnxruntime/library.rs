@@ -143,7 +143,7 @@ mod tests {
         let reason = Library::new(vec!["/nowhere/x.so".into()], None).get().err().unwrap();
         assert!(
             reason.contains("`/nowhere/x.so`")
-                && reason.contains("the PyPI package `onnxruntime` carries it"),
+                && reason.contains("`samara backends add onnxruntime --from WHEEL`"),
             "{reason}"
         );
     }
@@ -181,7 +181,7 @@ mod tests {
             let library = compile(directory.path(), claimed);
             let reason = Library::new(vec![library.clone()], None).get().err().unwrap();
             let path = library.display().to_string();
-            for part in [words, &needed, &path, "the PyPI package `onnxruntime` carries it"] {
+            for part in [words, &needed, &path, "`samara backends add onnxruntime --from WHEEL`"] {
                 assert!(reason.contains(part), "{reason} lacks {part}");
             }
         }

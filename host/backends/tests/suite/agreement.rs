@@ -39,8 +39,8 @@ fn the_order_of_auto_follows_what_counts() {
         let backends = registry(&RegistryOptions { prefer, ..RegistryOptions::default() });
         backends.iter().map(|backend| backend.name()).collect::<Vec<_>>()
     };
-    assert_eq!(order(Preference::Throughput), ["wgpu", "onnxruntime", "tract"]);
-    assert_eq!(order(Preference::Startup), ["wgpu", "tract", "onnxruntime"]);
+    assert_eq!(order(Preference::Throughput), ["wgpu", "onnxruntime", "tract", "litert"]);
+    assert_eq!(order(Preference::Startup), ["wgpu", "tract", "litert", "onnxruntime"]);
 }
 
 #[test]
