@@ -1,6 +1,7 @@
 //! What a TFLite file says of itself, read and checked before any engine sees it: the
 //! engine follows indices of the file that nobody else has looked at.
 
+mod arity;
 mod check;
 mod read;
 mod wire;
@@ -11,8 +12,8 @@ use crate::names::quote;
 
 /// A model file without its weights.
 pub(crate) struct Outline<'a> {
-    /// How many operators the file makes use of.
-    pub codes: usize,
+    /// The numbers of the operators that the file makes use of.
+    pub codes: Vec<i32>,
     pub graphs: Vec<Graph<'a>>,
     /// Bytes of data of each buffer.
     pub buffers: Vec<&'a [u8]>,

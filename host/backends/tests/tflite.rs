@@ -7,6 +7,8 @@
 mod case;
 #[path = "tflite/hostile.rs"]
 mod hostile;
+#[path = "tflite/mutations.rs"]
+mod mutations;
 #[path = "tflite/runs.rs"]
 mod runs;
 

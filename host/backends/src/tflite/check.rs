@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use samara_nn::Error;
 
+use super::arity::needed_inputs;
 use super::{Graph, Operator, Outline, SignatureDef, TensorInfo, datatype};
 use crate::names::quote;
 
@@ -154,7 +155,7 @@ fn text(data: &[u8], count: u64) -> Result<(), String> {
 fn quantisation(tensor: &TensorInfo<'_>) -> Result<(), String> {
     let quantisation = &tensor.quantisation;
     let (scales, zeros) = (quantisation.scales.len(), quantisation.zero_points.len());
-    if zeros != 0 && scales != zeros && zeros != 1 {
+    if scales != zeros && (scales == 0 || zeros != 1) {
         return Err(format!("it has {scales} scales of quantisation and {zeros} zero points"));
     }
     if let Some(scale) = quantisation.scales.iter().find(|scale| !scale.is_finite()) {
@@ -218,8 +219,14 @@ fn operator(
 ) -> Result<(), String> {
     let count = graph.tensors.len();
     let place = |index: i32| usize::try_from(index).ok().filter(|&index| index < count);
-    if operator.code as usize >= outline.codes {
-        return Err(format!("it has code {} of {}", operator.code, outline.codes));
+    let code = outline.codes.get(operator.code as usize);
+    let code = code.ok_or_else(|| format!("it has code {} of {}", operator.code, outline.codes.len()))?;
+    let needed = needed_inputs(*code);
+    if operator.inputs.len() < needed
+        || operator.inputs[..needed].contains(&-1)
+        || operator.outputs.is_empty()
+    {
+        return Err(format!("it lacks one of its {needed} inputs, or an output"));
     }
     for &index in operator.inputs.iter().chain(&operator.intermediates).filter(|&&index| index != -1) {
         place(index).ok_or_else(|| format!("it reads tensor {index} of {count}"))?;

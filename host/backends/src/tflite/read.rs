@@ -12,11 +12,18 @@ pub(super) fn model<'a>(buffer: &Buffer<'a>) -> Result<Outline<'a>, Damage> {
     if !root.tables(8)?.is_empty() || !root.tables(9)?.is_empty() {
         return Err(Damage::Missing { what: "weights inside: they are in other files" });
     }
+    let codes: Result<Vec<_>, Damage> = root.tables(1)?.iter().map(code).collect();
     let graphs: Result<Vec<_>, Damage> = root.tables(2)?.iter().map(graph).collect();
     let signatures: Result<Vec<_>, Damage> = root.tables(7)?.iter().map(signature).collect();
     let buffers: Result<Vec<_>, Damage> =
         root.tables(4)?.iter().map(|table| data(table, buffer.bytes())).collect();
-    Ok(Outline { codes: root.tables(1)?.len(), graphs: graphs?, buffers: buffers?, signatures: signatures? })
+    Ok(Outline { codes: codes?, graphs: graphs?, buffers: buffers?, signatures: signatures? })
+}
+
+/// Numbers above 127 have a field of their own, and the old one holds 127 then.
+fn code(table: &Table<'_, '_>) -> Result<i32, Damage> {
+    let old = i32::from(table.number::<i8>(0, 0)?);
+    Ok(table.number(3, 0i32)?.max(old))
 }
 
 fn graph<'a>(table: &Table<'_, 'a>) -> Result<Graph<'a>, Damage> {
