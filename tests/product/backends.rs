@@ -12,9 +12,13 @@ fn in_store(store: &Path, arguments: &[&str]) -> Ran {
 }
 
 fn added(store: &Path) -> Value {
+    listed(store, "onnxruntime")
+}
+
+fn listed(store: &Path, name: &str) -> Value {
     let listed = in_store(store, &["backends", "--output", "json"]).response();
     let mut listed = listed["backends"].as_array().unwrap().clone();
-    listed.retain(|backend| backend["name"] == "onnxruntime");
+    listed.retain(|backend| backend["name"] == name);
     listed.remove(0)
 }
 
@@ -69,4 +73,39 @@ fn what_does_not_work_is_not_kept() {
     assert!(add(&other).bad().contains("is no library of ONNX Runtime: it is called otherwise"));
     assert_eq!(added(&store), before, "what was there stays");
     assert_eq!(std::fs::read_dir(store.join("lib")).unwrap().count(), 1);
+}
+
+#[test]
+fn tflite_runs_once_its_library_is_added() {
+    let Some(library) = samara_test::litert_library() else { return };
+    let fixtures = samara_test::target().join("fixtures/tflite");
+    let Some(model) = samara_test::fixture(fixtures.join("mlp.tflite")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    // Known by its bytes, not by its name.
+    let renamed = folder.path().join("model.bin");
+    std::fs::copy(&model, &renamed).unwrap();
+    let input = format!("features={}", serde_json::to_string(&vec![[0.5; 8]; 3]).unwrap());
+    let run = |model: &Path| {
+        let model = model.display().to_string();
+        in_store(&store, &["run", &model, "--input", &input, "--output", "json"])
+    };
+    assert!(run(&renamed).bad().contains("`samara backends add litert --from WHEEL`"));
+
+    let library = library.display().to_string();
+    in_store(&store, &["backends", "add", "litert", "--from", &library]).good();
+    let backend = listed(&store, "litert");
+    assert_eq!((&backend["available"], &backend["version"]), (&true.into(), &"2.1.6 or newer".into()));
+    for model in [&model, &renamed] {
+        let answer = run(model).response();
+        assert_eq!(answer["outputs"][0]["name"], "scores");
+        assert_eq!(answer["outputs"][0]["shape"], serde_json::json!([3, 3]));
+    }
+
+    let project = folder.path().join("scorer").display().to_string();
+    in_store(&store, &["new", &project, "--model", &renamed.display().to_string()]).good();
+    assert!(Path::new(&project).join("model.tflite").is_file());
+    in_store(&store, &["run", &project, "--input", &input]).good();
+    in_store(&store, &["pack", &project]).good();
+    in_store(&store, &["run", "scorer:0.1.0", "--input", &input]).good();
 }

@@ -4,10 +4,17 @@
 use samara_nn::{Format, ModelSource};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let format = match Format::recognise(bytes, "m.onnx") {
+        Ok(format) => format,
+        Err(error) => {
+            assert!(error.to_string().contains("samara reads ONNX"));
+            return;
+        }
+    };
     let source = ModelSource {
         name: "m".to_owned(),
         identity: String::new(),
-        format: Format::Onnx,
+        format,
         bytes: bytes.to_vec().into(),
         path: None,
     };

@@ -245,11 +245,30 @@ fn operator(
         }
         set[at] = true;
     }
+    multiplier(operator, graph)?;
     let graphs = outline.graphs.len();
     let called = |&index: &i32| usize::try_from(index).is_ok_and(|index| index < graphs);
     match operator.calls.iter().find(|index| !called(index)) {
         Some(index) => Err(format!("it runs graph {index} of {graphs}")),
         None => Ok(()),
+    }
+}
+
+/// Refuses scales of quantisation between which integers cannot be converted: kernels
+/// have room for factors below 2 to the 31st, and end the process above.
+fn multiplier(operator: &Operator, graph: &Graph<'_>) -> Result<(), String> {
+    const MOST: f64 = (1u64 << 30) as f64;
+    let scales = |indices: &[i32]| -> Vec<f64> {
+        let tensors = indices.iter().filter_map(|&index| graph.tensors.get(usize::try_from(index).ok()?));
+        tensors.flat_map(|tensor| &tensor.quantisation.scales).map(|&scale| f64::from(scale).abs()).collect()
+    };
+    let largest = |indices: &[i32]| scales(indices).into_iter().fold(0.0, f64::max);
+    let [first, second] = [0, 1].map(|place| operator.inputs.get(place..=place).map_or(0.0, largest));
+    let given = first.max(second).max(first * second);
+    let taken = scales(&operator.outputs).into_iter().fold(f64::INFINITY, f64::min);
+    match given > 0.0 && given / taken >= MOST {
+        true => Err(format!("it turns the scale {given:e} of quantisation into {taken:e}")),
+        false => Ok(()),
     }
 }
 

@@ -45,3 +45,15 @@ fn damaged_files_are_refused_in_words() {
         refused(whole[..length].to_vec());
     }
 }
+
+#[test]
+fn scales_that_do_not_convert_are_refused() {
+    let Some(cases) = Cases::read() else { return };
+    let mut bytes = cases.model("int8-classifier");
+    let (scale, huge) = (0.02f32.to_le_bytes(), 2e36f32.to_le_bytes());
+    let at = bytes.windows(4).position(|bytes| bytes == scale).unwrap();
+    bytes[at..at + 4].copy_from_slice(&huge);
+    let error = samara_backends::check(&source("m", bytes)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidModel, "{error}");
+    assert!(error.to_string().contains("of quantisation into"), "{error}");
+}
