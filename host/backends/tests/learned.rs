@@ -12,6 +12,7 @@ mod hostile;
 mod operators;
 #[path = "learned/pair.rs"]
 mod pair;
+mod stored;
 
 use std::sync::Arc;
 

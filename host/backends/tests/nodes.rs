@@ -13,6 +13,7 @@ mod case;
 mod lists;
 #[path = "nodes/page.rs"]
 mod page;
+mod stored;
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{

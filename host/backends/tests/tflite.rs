@@ -11,6 +11,7 @@ mod hostile;
 mod mutations;
 #[path = "tflite/runs.rs"]
 mod runs;
+mod stored;
 
 use std::sync::Arc;
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use samara_nn::{Datatype, NamedTensor, Tensor};
 use serde::Deserialize;
 
+use crate::stored::{self, Data, Stored};
+
 /// All cases.
 pub(crate) struct Cases {
     folder: PathBuf,
     cases: Vec<Case>,
-    data: Vec<u8>,
+    data: Data,
 }
 
 #[derive(Deserialize)]
@@ -20,21 +22,11 @@ pub(crate) struct Case {
     trained: Vec<Option<Stored>>,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    name: String,
-    datatype: String,
-    shape: Vec<usize>,
-    data: [usize; 2],
-}
-
 impl Cases {
     /// `None` where the tests' Python did not write them, which says so.
     pub(crate) fn read() -> Option<Self> {
         let folder = samara_test::target().join("fixtures/sklearn");
-        let list = samara_test::fixture(folder.join("cases.json"))?;
-        let cases = serde_json::from_slice(&std::fs::read(list).unwrap()).unwrap();
-        let data = std::fs::read(folder.join("data.bin")).unwrap();
+        let (cases, data) = stored::read(&folder)?;
         Some(Self { folder, cases, data })
     }
 
@@ -70,15 +62,13 @@ impl Cases {
     }
 
     fn rows(&self, stored: &Stored, rows: usize) -> Tensor {
-        let [offset, length] = stored.data;
-        let data = &self.data[offset..offset + length];
-        let datatype: Datatype = stored.datatype.parse().unwrap();
-        let whole = Tensor::new(datatype, stored.shape.clone(), data.to_vec()).unwrap();
+        let whole = self.data.tensor(stored);
+        let datatype = whole.datatype();
         let mut shape = stored.shape.clone();
         shape[0] = rows;
         let count: usize = shape.iter().product();
         match datatype.size() {
-            Some(size) => Tensor::new(datatype, shape, data[..count * size].to_vec()).unwrap(),
+            Some(size) => Tensor::new(datatype, shape, whole.data()[..count * size].to_vec()).unwrap(),
             None => Tensor::from_elements(shape, &whole.byte_strings().unwrap()[..count]).unwrap(),
         }
     }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use samara_nn::{Datatype, NamedTensor, Tensor};
 use serde::Deserialize;
 
+use crate::stored::{self, Data, Stored};
+
 /// All cases.
 pub(crate) struct Suite {
     cases: Vec<Case>,
-    data: Vec<u8>,
+    data: Data,
 }
 
 #[derive(Deserialize)]
@@ -29,21 +31,12 @@ pub(crate) struct Case {
     outputs: Vec<Stored>,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    name: String,
-    datatype: String,
-    shape: Vec<usize>,
-    data: [usize; 2],
-}
-
 impl Suite {
     /// `None` where the tests' Python did not write them, which says so.
     pub(crate) fn read() -> Option<Self> {
         let folder: PathBuf = samara_test::target().join("fixtures/onnx-nodes");
-        let list = samara_test::fixture(folder.join("cases.json"))?;
-        let cases = serde_json::from_slice(&std::fs::read(list).unwrap()).unwrap();
-        Some(Self { cases, data: std::fs::read(folder.join("data.bin")).unwrap() })
+        let (cases, data) = stored::read(&folder)?;
+        Some(Self { cases, data })
     }
 
     /// Those that can be fed and compared.
@@ -65,16 +58,16 @@ impl Suite {
     }
 
     pub(crate) fn model(&self, case: &Case) -> &[u8] {
-        self.bytes(case.model)
+        self.data.bytes(case.model)
     }
 
     /// The model with constants for all inputs but the first, where there are more.
     pub(crate) fn with_constants(&self, case: &Case) -> Option<&[u8]> {
-        Some(self.bytes(case.constant)).filter(|bytes| !bytes.is_empty())
+        Some(self.data.bytes(case.constant)).filter(|bytes| !bytes.is_empty())
     }
 
     pub(crate) fn inputs(&self, case: &Case) -> Vec<NamedTensor> {
-        case.inputs.iter().map(|stored| (stored.name.clone(), self.tensor(stored))).collect()
+        case.inputs.iter().map(|stored| (stored.name.clone(), self.data.tensor(stored))).collect()
     }
 
     /// How these outputs differ from those of the case.
@@ -83,18 +76,9 @@ impl Suite {
             return Some(format!("{} outputs, not {}", found.len(), case.outputs.len()));
         }
         case.outputs.iter().zip(found).find_map(|(expected, (_, found))| {
-            let difference = difference(found, &self.tensor(expected))?;
+            let difference = difference(found, &self.data.tensor(expected))?;
             Some(format!("output `{}`: {difference}", expected.name))
         })
-    }
-
-    fn tensor(&self, stored: &Stored) -> Tensor {
-        let datatype: Datatype = stored.datatype.parse().unwrap();
-        Tensor::new(datatype, stored.shape.clone(), self.bytes(stored.data).to_vec()).unwrap()
-    }
-
-    fn bytes(&self, [offset, length]: [usize; 2]) -> &[u8] {
-        &self.data[offset..offset + length]
     }
 }
 

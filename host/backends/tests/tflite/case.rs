@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use samara_nn::{NamedTensor, Tensor};
 use serde::Deserialize;
 
+use crate::stored::{self, Data, Stored};
+
 /// All cases.
 pub(crate) struct Cases {
     folder: PathBuf,
     cases: Vec<Case>,
-    data: Vec<u8>,
+    data: Data,
 }
 
 #[derive(Deserialize)]
@@ -19,21 +21,11 @@ pub(crate) struct Case {
     outputs: Vec<Stored>,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    name: String,
-    datatype: String,
-    shape: Vec<usize>,
-    data: [usize; 2],
-}
-
 impl Cases {
     /// `None` where the tests' Python did not write them, which says so.
     pub(crate) fn read() -> Option<Self> {
         let folder = samara_test::target().join("fixtures/tflite");
-        let list = samara_test::fixture(folder.join("cases.json"))?;
-        let cases = serde_json::from_slice(&std::fs::read(list).unwrap()).unwrap();
-        let data = std::fs::read(folder.join("data.bin")).unwrap();
+        let (cases, data) = stored::read(&folder)?;
         Some(Self { folder, cases, data })
     }
 
@@ -56,10 +48,7 @@ impl Cases {
     }
 
     fn named(&self, stored: &Stored) -> NamedTensor {
-        let [offset, length] = stored.data;
-        let data = self.data[offset..offset + length].to_vec();
-        let tensor = Tensor::new(stored.datatype.parse().unwrap(), stored.shape.clone(), data).unwrap();
-        (stored.name.clone(), tensor)
+        (stored.name.clone(), self.data.tensor(stored))
     }
 }
 
