@@ -1,7 +1,8 @@
-//! Finding an engine's library among the places where it may be.
+//! Finding an engine's library among the places where it may be, and having one of it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A library that is looked for.
 pub(crate) struct Sought {
@@ -56,6 +57,43 @@ impl Sought {
             }
             _ => name == format!("lib{stem}.so") || is_numbered(&name, &format!("lib{stem}.so."), ""),
         }
+    }
+}
+
+/// A library that a process can have one of, and what it holds of it.
+pub(crate) struct OfProcess<T>(Mutex<Option<(PathBuf, T)>>);
+
+impl<T: Clone> OfProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// What the process has of the library at `path`, which `load` brings in if nothing is
+    /// there yet.
+    ///
+    /// # Errors
+    /// In words: another one is there, or `load`'s.
+    pub(crate) fn get(
+        &self,
+        path: &Path,
+        load: impl FnOnce(&Path) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let path = match path.canonicalize() {
+            // In a folder that is open and has no name here.
+            Err(_) if path.is_file() => path.to_owned(),
+            found => found.map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?,
+        };
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((there, loaded)) = &*slot {
+            if *there == path {
+                return Ok(loaded.clone());
+            }
+            let (there, path) = (there.display(), path.display());
+            return Err(format!("this process has loaded `{there}` already and cannot load `{path}` too"));
+        }
+        let loaded = load(&path)?;
+        *slot = Some((path, loaded.clone()));
+        Ok(loaded)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::api::{Api, CPU, EnvironmentOption, Handle, OK};
-use crate::sought::Sought;
+use crate::sought::{OfProcess, Sought};
 
 /// The library as one backend looks for it.
 pub(super) struct Library {
@@ -35,7 +35,7 @@ pub(super) const ADVICE: &str = "`samara backends add litert --from WHEEL` puts 
 const SOUGHT: Sought = Sought { stem: "LiteRt", called: "the LiteRT library", advice: ADVICE };
 
 /// The library that this process has loaded.
-static LOADED: Mutex<Option<Arc<Loaded>>> = Mutex::new(None);
+static LOADED: OfProcess<Arc<Loaded>> = OfProcess::new();
 
 impl Library {
     pub(super) fn new(candidates: Vec<PathBuf>) -> Self {
@@ -44,7 +44,7 @@ impl Library {
 
     /// Loads the library, or says why that cannot be and what to do.
     pub(super) fn get(&self) -> Result<&Arc<Loaded>, String> {
-        let answer = self.answer.get_or_init(|| load(&SOUGHT.locate(&self.candidates)?));
+        let answer = self.answer.get_or_init(|| LOADED.get(&SOUGHT.locate(&self.candidates)?, load));
         answer.as_ref().map_err(String::clone)
     }
 }
@@ -57,24 +57,9 @@ impl Loaded {
 }
 
 fn load(path: &Path) -> Result<Arc<Loaded>, String> {
-    let path = match path.canonicalize() {
-        // In a folder that is open and has no name here.
-        Err(_) if path.is_file() => path.to_owned(),
-        found => found.map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?,
-    };
-    let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(loaded) = &*slot {
-        if loaded.path == path {
-            return Ok(Arc::clone(loaded));
-        }
-        let (loaded, other) = (loaded.path.display(), path.display());
-        return Err(format!("this process has loaded `{loaded}` already and cannot load `{other}` too"));
-    }
-    let api = Api::load(&path)?;
-    let environment = Mutex::new(start(&api, &path)?);
-    let loaded = Arc::new(Loaded { api, path, environment });
-    *slot = Some(Arc::clone(&loaded));
-    Ok(loaded)
+    let api = Api::load(path)?;
+    let environment = Mutex::new(start(&api, path)?);
+    Ok(Arc::new(Loaded { api, path: path.to_owned(), environment }))
 }
 
 fn start(api: &Api, path: &Path) -> Result<Environment, String> {

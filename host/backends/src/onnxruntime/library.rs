@@ -3,13 +3,13 @@
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::arena::Arena;
-use crate::sought::Sought;
+use crate::sought::{OfProcess, Sought};
 
 /// The library as one backend looks for it.
 pub(super) struct Library {
@@ -34,45 +34,26 @@ impl Library {
 
     /// Loads the library, or says why that cannot be and what to do.
     pub(super) fn get(&self) -> Result<&Loaded, String> {
-        let answer = self.answer.get_or_init(|| load(&SOUGHT.locate(&self.candidates)?, self.memory_limit));
+        let load = |path: &Path| load(path, self.memory_limit);
+        let answer = self.answer.get_or_init(|| LOADED.get(&SOUGHT.locate(&self.candidates)?, load));
         answer.as_ref().map_err(String::clone)
     }
 }
 
 /// The library that this process has loaded.
-static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+static LOADED: OfProcess<Loaded> = OfProcess::new();
 
 const SOUGHT: Sought = Sought { stem: "onnxruntime", called: "the ONNX Runtime library", advice: ADVICE };
 
 const ADVICE: &str = "`samara backends add onnxruntime --from WHEEL` puts it there: `pip download --no-deps onnxruntime` fetches the wheel; or set `SAMARA_ONNXRUNTIME` to its path";
 
 fn load(path: &Path, memory_limit: Option<u64>) -> Result<Loaded, String> {
-    let path = match path.canonicalize() {
-        // In a folder that is open and has no name here.
-        Err(_) if path.is_file() => path.to_owned(),
-        path_or_error => {
-            path_or_error.map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?
-        }
-    };
-    let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(loaded) = &*slot {
-        if loaded.path == path {
-            return Ok(loaded.clone());
-        }
-        return Err(format!(
-            "this process has loaded `{}` already and cannot load `{}` too",
-            loaded.path.display(),
-            path.display()
-        ));
-    }
-    let version = version(&path)?;
-    let loaded = std::panic::catch_unwind(|| start(&path, memory_limit)).unwrap_or_else(|_| {
+    let version = version(path)?;
+    let loaded = std::panic::catch_unwind(|| start(path, memory_limit)).unwrap_or_else(|_| {
         Err(format!("`{}` (version {version}) does not behave like ONNX Runtime", path.display()))
     });
     let (environment, arena) = loaded?;
-    let loaded = Loaded { environment, arena, version, path };
-    *slot = Some(loaded.clone());
-    Ok(loaded)
+    Ok(Loaded { environment, arena, version, path: path.to_owned() })
 }
 
 /// Asks the library for its version before anything relies on it.
