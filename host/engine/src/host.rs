@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use samara_nn::Pool;
 use wasmtime::Engine;
-use wasmtime::component;
+use wasmtime::component::Linker;
 
 use crate::cache::{self, CodeCache};
 use crate::compiler::CompiledCode;
@@ -14,7 +14,6 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::instance::InstanceState;
 use crate::linker;
-use crate::program::{self, ProgramState};
 use crate::report::Compiled;
 use crate::ticker::{Awake, Ticker};
 
@@ -41,8 +40,7 @@ pub struct Host {
 
 struct Shared {
     engine: Engine,
-    linker: component::Linker<InstanceState>,
-    programs: wasmtime::Linker<ProgramState>,
+    linker: Linker<InstanceState>,
     cache: Option<CodeCache>,
     models: Arc<Pool>,
     ticker: Ticker,
@@ -58,14 +56,12 @@ impl Host {
     pub fn new(options: HostOptions) -> Result<Self> {
         let HostOptions { code_cache, code_cache_read_only, models, instances } = options;
         let engine = config::engine(instances)?;
-        let start = |error: wasmtime::Error| Error::Start { reason: format!("{error:#}") };
-        let linker = linker::build(&engine).map_err(start)?;
-        let programs = program::linker(&engine).map_err(start)?;
+        let linker = linker::build(&engine).map_err(|error| Error::Start { reason: format!("{error:#}") })?;
         let cache = code_cache.map(|folder| CodeCache::new(&folder, &engine));
         let cache = if code_cache_read_only { cache.map(CodeCache::read_only) } else { cache };
         let ticker =
             Ticker::start(engine.weak()).map_err(|error| Error::Start { reason: error.to_string() })?;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, programs, cache, models, ticker, instances }) })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, cache, models, ticker, instances }) })
     }
 
     /// Compiles a component or a module into the code cache, unless it is there.
@@ -101,13 +97,8 @@ impl Host {
     }
 
     /// What components may import.
-    pub(crate) fn linker(&self) -> &component::Linker<InstanceState> {
+    pub(crate) fn linker(&self) -> &Linker<InstanceState> {
         &self.shared.linker
-    }
-
-    /// What programs of WASI preview 1 may import.
-    pub(crate) fn programs(&self) -> &wasmtime::Linker<ProgramState> {
-        &self.shared.programs
     }
 
     pub(crate) fn cache(&self) -> Option<&CodeCache> {

@@ -35,14 +35,6 @@ impl AsMut<InstanceState> for ProgramState {
     }
 }
 
-/// Links WASI preview 1 and `wasi_ephemeral_nn`.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> {
-    let mut linker = Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |state: &mut ProgramState| &mut state.wasi)?;
-    ephemeral_nn::add_to_linker(&mut linker)?;
-    Ok(linker)
-}
-
 /// Checks what a module imports and exports, and links it.
 ///
 /// # Errors
@@ -51,18 +43,21 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> 
 /// [`Error::Link`] where an import is of another type.
 pub(crate) fn link(host: &Host, module: &Module, terms: &Terms) -> Result<ProgramPre> {
     Kind::of_module(&terms.function, module)?;
+    let link_error = |error: wasmtime::Error| Error::Link {
+        function: terms.function.clone(),
+        reason: format!("{error:#}"),
+    };
+    let linker = linker(host.engine()).map_err(link_error)?;
     let mut store = terms.program_store(host, terms.recorded(&[]))?;
     let unknown: Vec<String> = module
         .imports()
-        .filter(|import| host.programs().get_by_import(&mut store, import).is_none())
+        .filter(|import| linker.get_by_import(&mut store, import).is_none())
         .map(|import| complaint(&import))
         .collect();
     if !unknown.is_empty() {
         return Err(Error::UnknownImports { function: terms.function.clone(), imports: unknown });
     }
-    host.programs()
-        .instantiate_pre(module)
-        .map_err(|error| Error::Link { function: terms.function.clone(), reason: format!("{error:#}") })
+    linker.instantiate_pre(module).map_err(link_error)
 }
 
 /// Runs a program from its `_start`. It may end by an exit, which is an error
@@ -71,6 +66,14 @@ pub(crate) async fn run(pre: &ProgramPre, store: &mut Store<ProgramState>) -> wa
     let instance = pre.instantiate_async(&mut *store).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, START_EXPORT)?;
     start.call_async(store, ()).await
+}
+
+/// WASI preview 1 and `wasi_ephemeral_nn`.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<ProgramState>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut ProgramState| &mut state.wasi)?;
+    ephemeral_nn::add_to_linker(&mut linker)?;
+    Ok(linker)
 }
 
 /// What is wrong with an import that is not here.

@@ -127,7 +127,7 @@ async fn load(
     check_room(guest, memory, graph)?;
     let (encoding, target) = (graph_encoding(encoding)?, execution_target(target)?);
     if count != 1 {
-        return Err(argument(format!("an ONNX model is exactly one buffer; here are {count}")));
+        return Err(argument(format!("a model is exactly one buffer; here are {count}")));
     }
     let most = guest.data().instance.meter.limits().tensor_memory;
     let data = memory.data(&*guest);
