@@ -1,5 +1,7 @@
 /** Datatypes of tensors, and what a function declares of each. */
 
+import { Error } from "./error.js";
+
 /** A size that a caller may choose. */
 export const ANY_SIZE = -1;
 
@@ -75,4 +77,14 @@ export function datatypeOf(said) {
     throw new TypeError(`${said} is no datatype; say FP32, INT64, …`);
   }
   return datatype;
+}
+
+/** What a typed array holds. */
+export function datatypeOfArray(array) {
+  const kinds = [UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP32, FP64];
+  const kind = kinds.find(({ datatype }) => array instanceof datatype.array);
+  if (kind === undefined) {
+    throw new Error(`a ${array.constructor.name} holds no elements of a tensor`);
+  }
+  return kind.datatype;
 }

@@ -1,23 +1,6 @@
 /** Tensors, and the forms in which JavaScript holds them. */
 
-import {
-  ANY_SIZE,
-  BF16,
-  BOOL,
-  BYTES,
-  FP16,
-  FP32,
-  FP64,
-  INT8,
-  INT16,
-  INT32,
-  INT64,
-  UINT8,
-  UINT16,
-  UINT32,
-  UINT64,
-  datatypeOf,
-} from "./datatype.js";
+import { ANY_SIZE, BF16, BOOL, BYTES, FP16, FP32, INT64, datatypeOf, datatypeOfArray } from "./datatype.js";
 import { Error } from "./error.js";
 import { halfBits, halfValue, roundedBrainFloat } from "./halves.js";
 
@@ -189,15 +172,6 @@ function nest(flat, shape) {
   const [rows, ...rest] = shape;
   const length = rest.reduce((size, axis) => size * axis, 1);
   return Array.from({ length: rows }, (_, row) => nest(flat.slice(row * length, (row + 1) * length), rest));
-}
-
-function datatypeOfArray(array) {
-  const kinds = [UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP32, FP64];
-  const kind = kinds.find(({ datatype }) => array instanceof datatype.array);
-  if (kind === undefined) {
-    throw new Error(`a ${array.constructor.name} holds no elements of a tensor`);
-  }
-  return kind.datatype;
 }
 
 function datatypeOfValues(flat) {

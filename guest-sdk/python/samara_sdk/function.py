@@ -48,7 +48,7 @@ class Function:
         for name in self.outputs:
             if name not in returned:
                 raise TypeError(f"output `{name}` was not returned")
-        return {name: as_tensor(returned[name], spec, name) for name, spec in self.outputs.items()}
+        return {name: as_tensor(returned[name], spec, f"output `{name}`") for name, spec in self.outputs.items()}
 
     def _by_name(self, returned):
         if isinstance(returned, dict):

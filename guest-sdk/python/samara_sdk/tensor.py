@@ -113,8 +113,8 @@ class Tensor:
         return f"Tensor({TensorSpec(self.datatype, self.shape)})"
 
 
-def as_tensor(value, spec, name):
-    """What a function returned, or a model is given, as a tensor of `spec`."""
+def as_tensor(value, spec, place):
+    """What a function returned, or was given, as a tensor of `spec`."""
     if not isinstance(value, Tensor):
         value = Tensor.of(value, spec.datatype)
         # A bare element is a tensor of one where one is declared.
@@ -125,7 +125,7 @@ def as_tensor(value, spec, name):
     )
     if value.datatype is not spec.datatype or not fits:
         came = TensorSpec(value.datatype, value.shape)
-        raise Error(f"output `{name}`: {came} was returned, {spec} is declared")
+        raise Error(f"{place}: {came} is not the {spec} that is declared")
     return value
 
 

@@ -22,9 +22,9 @@ def call(body, inputs):
         if name not in inputs:
             raise Error.invalid_input(f"input `{name}` is missing")
         try:
-            tensors[name] = as_tensor(inputs[name], spec, name)
+            tensors[name] = as_tensor(inputs[name], spec, f"input `{name}`")
         except Error as error:
-            raise Error.invalid_input(f"input `{name}`: {error.message}") from error
+            raise Error.invalid_input(error.message) from error
     return declared.call(tensors)
 
 
