@@ -48,8 +48,8 @@ use std::sync::{Arc, OnceLock};
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{
-    BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, Probe, Result, RunContext, Target,
-    Tensor,
+    BackendRegistry, Batching, Choice, Format, LoadOptions, Model, ModelSource, Probe, Result, RunContext,
+    Target, Tensor,
 };
 use samara_test::Random;
 
@@ -90,7 +90,8 @@ impl Pair {
         backends()?;
         let (gpu, cpu) = (load("wgpu", bytes).unwrap(), load("tract", bytes).unwrap());
         assert_eq!(gpu.signature(), cpu.signature());
-        assert_eq!(gpu.batching(), cpu.batching());
+        // What gains nothing on the CPU is not merged there.
+        assert!(cpu.batching() == Batching::None || gpu.batching() == Batching::Rows);
         Some(Self { gpu, cpu })
     }
 

@@ -35,7 +35,7 @@ pub use backend::{
     Backend, BackendRegistry, Batching, Choice, Device, Footprint, LoadOptions, Model, ModelSource, Probe,
     Session,
 };
-pub use batch::BatchPolicy;
+pub use batch::{BatchPolicy, split};
 pub use compute::Compute;
 pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};

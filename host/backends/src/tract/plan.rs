@@ -1,13 +1,15 @@
-//! Prepared plans: one for any size where tract can make it, else one per shape.
+//! Prepared plans: one for any size where tract can make it, else one per shape; of
+//! models of pictures one for a single row.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use samara_nn::{ModelSource, Result};
-use tract_onnx::prelude::TypedRunnableModel;
-use tract_onnx::tract_hir::internal::SessionId;
+use samara_nn::{Datatype, ModelSource, Result};
+use tract_onnx::prelude::{TractResult, TypedRunnableModel};
+use tract_onnx::tract_hir::internal::{SessionId, format_err};
 use tract_onnx::tract_hir::tract_core::ops::matmul::optimized::OptMatMul;
 
 use super::sizes::Sizes;
+use super::tensors::datatype;
 use super::{NAME, prepare};
 use crate::stack::on_large_stack;
 
@@ -26,6 +28,25 @@ impl Plan {
         Self { runnable, sizes, keeper }
     }
 
+    /// What that many runs of a plan for one row give, still empty.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`](samara_nn::Error::TooLarge) naming the node of an output.
+    pub(super) fn outputs_of(&self, rows: usize) -> TractResult<Vec<Rows>> {
+        let model = self.runnable.model();
+        let outputs = model.outputs.iter().map(|outlet| {
+            let (fact, node) = (model.outlet_fact(*outlet)?, model.node(outlet.node));
+            let datatype = datatype(fact.datum_type).ok_or_else(|| format_err!("no datatype is {fact:?}"))?;
+            let row: usize = fact.shape.as_concrete().map_or(0, |shape| shape.iter().skip(1).product());
+            let bytes = row.saturating_mul(fact.datum_type.size_of()).saturating_mul(rows);
+            self.sizes.allow(&node.name, &node.op().name(), i64::try_from(bytes).unwrap_or(i64::MAX))?;
+            let rest = fact.shape.as_concrete().unwrap_or_default().iter().skip(1);
+            let shape = std::iter::once(rows).chain(rest.copied()).collect();
+            Ok(Rows { datatype, shape, data: Vec::with_capacity(bytes) })
+        });
+        outputs.collect()
+    }
+
     /// Gives back what a session keeps on this thread. The engine does so only on
     /// the thread that ends the session, and ours run on any.
     pub(super) fn leave_thread(&self, session: SessionId) {
@@ -35,10 +56,21 @@ impl Plan {
     }
 }
 
+/// An output's rows that are there so far.
+pub(super) struct Rows {
+    pub datatype: Datatype,
+    /// That of all of them.
+    pub shape: Vec<usize>,
+    pub data: Vec<u8>,
+}
+
 /// The plans of one model.
 pub(super) enum Plans {
     /// One that serves every shape that the signature allows.
     AnyShape(Arc<Plan>),
+    /// One for a single row, which runs for each: convolutions are several times faster
+    /// where their sizes are known, and gain nothing from further rows.
+    EachRow(Arc<Plan>),
     PerShape(PerShape),
 }
 
@@ -59,7 +91,7 @@ const MOST_PLANS: usize = 4;
 impl Plans {
     pub(super) fn plan_for(&self, shapes: &[Vec<usize>]) -> Result<Arc<Plan>> {
         match self {
-            Plans::AnyShape(plan) => Ok(Arc::clone(plan)),
+            Plans::AnyShape(plan) | Plans::EachRow(plan) => Ok(Arc::clone(plan)),
             Plans::PerShape(per_shape) => per_shape.plan_for(shapes),
         }
     }

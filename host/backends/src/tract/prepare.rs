@@ -1,11 +1,13 @@
 //! From a typed model to a plan.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use samara_nn::{ANY_SIZE, Batching, Datatype, Error, Footprint, ModelSource, Result, Signature, TensorSpec};
 use tract_linalg::multithread::Executor;
-use tract_onnx::prelude::{RunOptions, TractResult, TypedModel, TypedRunnableModel};
+use tract_onnx::prelude::{RunOptions, TDim, TractResult, TypedModel, TypedRunnableModel};
 use tract_onnx::tract_hir::internal::{TypedFact, format_err};
+use tract_onnx::tract_hir::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
 use super::error::refused;
@@ -36,13 +38,14 @@ pub(super) fn prepare(
             .and_then(|model| typed(with_symbols(model, outline)?));
         let planned = typed.and_then(|typed| {
             let interface = outputs(&typed, outline)?;
-            let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
-            Ok((plan(typed, &name, threads, tensor_limit)?, interface, batching, footprint))
+            let footprint = footprint(&typed);
+            let (plans, batching) = plans(typed, &name, threads, tensor_limit)?;
+            Ok((plans, interface, batching, footprint))
         });
         match planned {
-            Ok((plan, outputs, batching, footprint)) => {
+            Ok((plans, outputs, batching, footprint)) => {
                 let signature = Signature { inputs: inputs(outline), outputs };
-                let plans = Arc::new(Plans::AnyShape(Arc::new(plan)));
+                let plans = Arc::new(plans);
                 return Ok(TractModel { name, signature, footprint, batching, plans });
             }
             Err(error) => {
@@ -74,12 +77,35 @@ pub(super) fn for_shapes(
         .map_err(|error| refused(source, NAME, error))
 }
 
-pub(super) fn plan(
-    mut typed: TypedModel,
+/// The plans of a model of any size, and whether its calls may be merged.
+pub(super) fn plans(
+    typed: TypedModel,
     name: &Arc<str>,
     threads: usize,
     tensor_limit: u64,
-) -> TractResult<Plan> {
+) -> TractResult<(Plans, Batching)> {
+    let batching = rows::batching(&typed);
+    if let (Batching::Rows, Some(one)) = (batching, one_row(&typed)) {
+        let plan = plan(one, name, threads, tensor_limit)?;
+        return Ok((Plans::EachRow(Arc::new(plan)), Batching::None));
+    }
+    Ok((Plans::AnyShape(Arc::new(plan(typed, name, threads, tensor_limit)?)), batching))
+}
+
+/// The model for one of its rows, which stand each for themselves, where that leaves
+/// nothing open and it has convolutions.
+fn one_row(typed: &TypedModel) -> Option<TypedModel> {
+    if !typed.nodes().iter().any(|node| node.op_is::<Conv>()) {
+        return None;
+    }
+    let TDim::Sym(rows) = typed.input_fact(0).ok()?.shape.first()? else { return None };
+    let one = typed.set_symbols(&HashMap::from([(rows.clone(), TDim::from(1))])).ok()?;
+    let known =
+        one.inputs.iter().all(|input| one.outlet_fact(*input).is_ok_and(|fact| fact.shape.is_concrete()));
+    known.then(|| one.into_decluttered().ok()).flatten()
+}
+
+fn plan(mut typed: TypedModel, name: &Arc<str>, threads: usize, tensor_limit: u64) -> TractResult<Plan> {
     Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
     typed.optimize()?;
     let sizes = Sizes::new(&typed, Arc::clone(name), tensor_limit)?;

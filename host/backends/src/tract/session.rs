@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use samara_nn::{Error, Mismatch, Result, RunContext, Session, Tensor};
+use samara_nn::{Error, Mismatch, Result, RunContext, Session, Tensor, split};
 use tract_onnx::prelude::{Symbol, TDim, TVec, TractResult, TypedSimpleState};
 use tract_onnx::tract_hir::internal::{EvalContext, IntoTValue, TValue, TractError, TypedNode};
 use tract_onnx::tract_hir::tract_core::ops::OpState;
@@ -86,6 +86,60 @@ impl Session for TractSession {
     fn run(&mut self, inputs: &[Tensor], context: &RunContext) -> Result<Vec<Tensor>> {
         let started = Instant::now();
         context.check(started)?;
+        let plans = Arc::clone(&self.plans);
+        match &*plans {
+            Plans::EachRow(plan) => self.run_rows(plan, inputs, context, started),
+            Plans::AnyShape(_) | Plans::PerShape(_) => self.run_once(inputs, context, started),
+        }
+    }
+}
+
+impl TractSession {
+    /// Runs the plan for one row with each of them.
+    fn run_rows(
+        &mut self,
+        plan: &Plan,
+        inputs: &[Tensor],
+        context: &RunContext,
+        started: Instant,
+    ) -> Result<Vec<Tensor>> {
+        let rows = self.rows(inputs)?;
+        if rows == 1 {
+            return self.run_once(inputs, context, started);
+        }
+        let mut outputs = plan.outputs_of(rows).map_err(|error| failed(&self.model, error))?;
+        for row in 0..rows {
+            let parts = split(inputs, &[row, 1, rows - row - 1]);
+            let Some([_, one, _]) = parts.as_deref() else { break };
+            for (output, row) in outputs.iter_mut().zip(self.run_once(one, context, started)?) {
+                output.data.extend_from_slice(row.data());
+            }
+        }
+        let whole = outputs.into_iter().map(|output| {
+            Tensor::new(output.datatype, output.shape, output.data)
+                .map_err(|error| failed(&self.model, TractError::msg(error)))
+        });
+        whole.collect()
+    }
+
+    /// How many rows the inputs have, which must be one and the same number.
+    fn rows(&self, inputs: &[Tensor]) -> Result<usize> {
+        let size = |tensor: &Tensor| tensor.shape().first().copied().unwrap_or(0);
+        let rows = inputs.first().map_or(0, size);
+        match inputs.iter().position(|tensor| size(tensor) != rows) {
+            None => Ok(rows),
+            Some(index) => Err(Error::Input(Mismatch::Unequal {
+                tensor: self.input_names[index].clone(),
+                axis: 0,
+                found: size(&inputs[index]),
+                other: self.input_names[0].clone(),
+                other_axis: 0,
+                expected: rows,
+            })),
+        }
+    }
+
+    fn run_once(&mut self, inputs: &[Tensor], context: &RunContext, started: Instant) -> Result<Vec<Tensor>> {
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
         let mut ready = self.ready_for(&shapes)?;
         if ready.checked.as_ref() != Some(&shapes) {

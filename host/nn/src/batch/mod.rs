@@ -18,6 +18,7 @@ mod tests;
 pub use policy::BatchPolicy;
 pub(crate) use policy::{Decision, decide};
 pub(crate) use queue::{Merge, Queue, due};
+pub use rows::split;
 pub(crate) use rows::{closed_axis, merge, row_count};
 pub(crate) use trust::Trust;
 pub(crate) use worker::{Call, run};

@@ -56,7 +56,7 @@ pub(crate) fn join(calls: &[&[Tensor]]) -> Vec<Tensor> {
 
 /// Cuts each tensor into pieces of so many rows and gives the pieces of each
 /// call. `None` when a tensor does not have just these rows.
-pub(crate) fn split(tensors: &[Tensor], rows: &[usize]) -> Option<Vec<Vec<Tensor>>> {
+pub fn split(tensors: &[Tensor], rows: &[usize]) -> Option<Vec<Vec<Tensor>>> {
     let total: usize = rows.iter().sum();
     let mut calls: Vec<Vec<Tensor>> = rows.iter().map(|_| Vec::with_capacity(tensors.len())).collect();
     for tensor in tensors {
