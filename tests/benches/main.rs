@@ -2,7 +2,7 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [text] [trees]
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [models] [pull] [text] [trees]
 //! [weights] [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
 //! the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
@@ -14,6 +14,7 @@ mod function;
 mod large;
 mod loads;
 mod memory;
+mod models;
 mod process;
 mod pull;
 mod serving;
@@ -27,10 +28,11 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 14] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
+    ("models", models::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
@@ -47,6 +49,7 @@ fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     match wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some((weights::CHILD, arguments)) => return weights::child(arguments),
+        Some((models::CHILD, arguments)) => return models::child(arguments),
         Some((serving::CEILING, arguments)) => return serving::ceiling(arguments),
         _ => {}
     }

@@ -88,15 +88,15 @@ fn input(name: &str) -> Result<Tensor> {
 
 /// Memory of this process that is in RAM, in bytes.
 #[derive(Clone, Copy)]
-struct Memory {
+pub(crate) struct Memory {
     /// That nothing but the process has.
-    own: u64,
+    pub(crate) own: u64,
     /// Pages of files.
     mapped: u64,
 }
 
 impl Memory {
-    fn now() -> Result<Self> {
+    pub(crate) fn now() -> Result<Self> {
         Ok(Self { own: status("RssAnon:")?, mapped: status("RssFile:")? })
     }
 
@@ -117,6 +117,6 @@ fn status(key: &str) -> Result<u64> {
     Ok(kibibytes.parse::<u64>()? << 10)
 }
 
-fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
