@@ -12,8 +12,9 @@ use tract_onnx::prelude::{TractResult, TypedModel};
 use tract_onnx::tract_hir::internal::{OutletId, bail, format_err};
 
 use super::error::refused;
-use super::prepare::{footprint, plans};
-use super::{NAME, TractModel, tensors};
+use super::plan::Plans;
+use super::prepare::{footprint, plan};
+use super::{NAME, TractModel, rows, tensors};
 use crate::names::quote;
 
 /// Makes a model ready to run, with one plan for all sizes.
@@ -30,9 +31,9 @@ pub(super) fn prepare(source: &ModelSource, threads: usize, tensor_limit: u64) -
         super::sizes::Sizes::new(&typed, Arc::clone(&name), tensor_limit)?;
         let typed = typed.into_decluttered()?;
         let signature = signature(&typed)?;
-        let footprint = footprint(&typed);
-        let (plans, batching) = plans(typed, &name, threads, tensor_limit)?;
-        let plans = Arc::new(plans);
+        let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
+        let plan = plan(typed, &name, threads, tensor_limit)?;
+        let plans = Arc::new(Plans::AnyShape(Arc::new(plan)));
         Ok(TractModel { name: Arc::clone(&name), signature, footprint, batching, plans })
     };
     prepare().map_err(|error| refused(source, NAME, error))

@@ -1,12 +1,12 @@
 //! From a typed model to a plan.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use samara_nn::{ANY_SIZE, Batching, Datatype, Error, Footprint, ModelSource, Result, Signature, TensorSpec};
 use tract_linalg::multithread::Executor;
-use tract_onnx::prelude::{RunOptions, TDim, TractResult, TypedModel, TypedRunnableModel};
-use tract_onnx::tract_hir::internal::{TypedFact, format_err};
+use tract_onnx::prelude::{RunOptions, TractResult, TypedModel, TypedRunnableModel};
+use tract_onnx::tract_hir::infer::InferenceModel;
+use tract_onnx::tract_hir::internal::{DimLike, TypedFact, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
@@ -34,13 +34,17 @@ pub(super) fn prepare(
     // inferred from open sizes.
     let attempts: &[bool] = if is_dynamic(outline) { &[true, false] } else { &[true] };
     for &value_info in attempts {
-        let typed = parse(source, NAME, value_info, tensor_limit)
-            .and_then(|model| typed(with_symbols(model, outline)?));
-        let planned = typed.and_then(|typed| {
+        let planned = parse(source, NAME, value_info, tensor_limit).and_then(|read| {
+            let typed = typed(with_symbols(read.clone(), outline)?)?;
             let interface = outputs(&typed, outline)?;
-            let footprint = footprint(&typed);
-            let (plans, batching) = plans(typed, &name, threads, tensor_limit)?;
-            Ok((plans, interface, batching, footprint))
+            let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
+            if batching == Batching::Rows
+                && let Some(one) = for_one_row(read, &typed, &name, threads, tensor_limit)
+            {
+                return Ok((Plans::EachRow(Arc::new(one)), interface, Batching::None, footprint));
+            }
+            let plan = plan(typed, &name, threads, tensor_limit)?;
+            Ok((Plans::AnyShape(Arc::new(plan)), interface, batching, footprint))
         });
         match planned {
             Ok((plans, outputs, batching, footprint)) => {
@@ -77,35 +81,36 @@ pub(super) fn for_shapes(
         .map_err(|error| refused(source, NAME, error))
 }
 
-/// The plans of a model of any size, and whether its calls may be merged.
-pub(super) fn plans(
-    typed: TypedModel,
+/// The plan for one row of a model whose rows stand each for themselves, where that
+/// leaves nothing open and it has convolutions.
+fn for_one_row(
+    read: InferenceModel,
+    dynamic: &TypedModel,
     name: &Arc<str>,
     threads: usize,
     tensor_limit: u64,
-) -> TractResult<(Plans, Batching)> {
-    let batching = rows::batching(&typed);
-    if let (Batching::Rows, Some(one)) = (batching, one_row(&typed)) {
-        let plan = plan(one, name, threads, tensor_limit)?;
-        return Ok((Plans::EachRow(Arc::new(plan)), Batching::None));
-    }
-    Ok((Plans::AnyShape(Arc::new(plan(typed, name, threads, tensor_limit)?)), batching))
-}
-
-/// The model for one of its rows, which stand each for themselves, where that leaves
-/// nothing open and it has convolutions.
-fn one_row(typed: &TypedModel) -> Option<TypedModel> {
-    if !typed.nodes().iter().any(|node| node.op_is::<Conv>()) {
+) -> Option<Plan> {
+    if !dynamic.nodes().iter().any(|node| node.op_is::<Conv>()) {
         return None;
     }
-    let TDim::Sym(rows) = typed.input_fact(0).ok()?.shape.first()? else { return None };
-    let one = typed.set_symbols(&HashMap::from([(rows.clone(), TDim::from(1))])).ok()?;
-    let known =
-        one.inputs.iter().all(|input| one.outlet_fact(*input).is_ok_and(|fact| fact.shape.is_concrete()));
-    known.then(|| one.into_decluttered().ok()).flatten()
+    let rows = dynamic.input_fact(0).ok()?.shape.first()?.clone();
+    let mut shapes: Vec<Vec<usize>> = Vec::with_capacity(dynamic.inputs.len());
+    for input in &dynamic.inputs {
+        let sizes = dynamic.outlet_fact(*input).ok()?.shape.iter();
+        let known = sizes.map(|size| if *size == rows { Some(1) } else { size.to_usize().ok() });
+        shapes.push(known.collect::<Option<_>>()?);
+    }
+    // Inferred anew with these sizes: put into what was inferred before, they leave some of
+    // the general operators in place.
+    plan(typed(with_shapes(read, &shapes).ok()?).ok()?, name, threads, tensor_limit).ok()
 }
 
-fn plan(mut typed: TypedModel, name: &Arc<str>, threads: usize, tensor_limit: u64) -> TractResult<Plan> {
+pub(super) fn plan(
+    mut typed: TypedModel,
+    name: &Arc<str>,
+    threads: usize,
+    tensor_limit: u64,
+) -> TractResult<Plan> {
     Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
     typed.optimize()?;
     let sizes = Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
