@@ -17,6 +17,7 @@ use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 
 use super::ml::Placed;
+use super::quantised::{GlobalAverage, NarrowSoftmax, Step};
 
 /// [`Batching::Rows`] when axis 0 of every input and output is one and the same
 /// open size, and no operator mixes what lies along it. Operators that are not
@@ -110,6 +111,12 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
         !reduce.axes.contains(&axis)
     } else if let Some(softmax) = node.op_as::<Softmax>() {
         !softmax.axes.contains(&axis)
+    } else if let Some(softmax) = node.op_as::<NarrowSoftmax>() {
+        softmax.keeps(axis)
+    } else if let Some(step) = node.op_as::<Step>() {
+        step.keeps(axis)
+    } else if node.op_is::<GlobalAverage>() {
+        axis < 2
     } else if let Some(norm) = node.op_as::<RmsNorm>() {
         norm.axis != axis
     } else if let Some(concat) = node.op_as::<TypedConcat>() {

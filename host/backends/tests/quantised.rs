@@ -1,0 +1,75 @@
+//! Models on narrow integers: tract answers to the last bit what Python's onnxruntime
+//! does, and refuses by name what it does not take.
+
+#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+#[path = "quantised/hostile.rs"]
+mod hostile;
+mod stored;
+
+use samara_backends::{RegistryOptions, registry};
+use samara_nn::{Choice, Format, LoadOptions, ModelSource, NamedTensor, Result, RunContext, Tensor};
+use serde::Deserialize;
+
+use stored::{Data, Stored};
+
+/// A case as `tests/fixtures/quantised_models.py` wrote it.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    model: [usize; 2],
+    inputs: Vec<Stored>,
+    outputs: Vec<Stored>,
+}
+
+#[test]
+fn tract_answers_as_python_does() {
+    let Some((cases, data)) = stored::read::<Case>(&samara_test::target().join("fixtures/quantised")) else {
+        return;
+    };
+    assert!(cases.len() > 250, "{} cases", cases.len());
+    let failures: Vec<String> = cases.iter().filter_map(|case| difference(case, &data)).collect();
+    assert!(failures.is_empty(), "{} of {} differ:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
+
+/// How an answer differs from the one that is stored.
+fn difference(case: &Case, data: &Data) -> Option<String> {
+    let inputs = case.inputs.iter().map(|input| (input.name.clone(), data.tensor(input))).collect();
+    let answer = match answer(&case.name, data.bytes(case.model), inputs) {
+        Ok(answer) => answer,
+        Err(error) => return Some(error.to_string()),
+    };
+    for (found, stored) in answer.iter().zip(&case.outputs) {
+        let expected = data.tensor(stored);
+        let kinds = [found, &expected].map(|tensor| (tensor.datatype(), tensor.shape()));
+        if kinds[0] != kinds[1] {
+            return Some(format!("{}: {:?}, not {:?}", case.name, kinds[0], kinds[1]));
+        }
+        let size = found.datatype().size().unwrap();
+        let pairs = || found.data().chunks(size).zip(expected.data().chunks(size));
+        if let Some(place) = pairs().position(|(found, expected)| found != expected) {
+            let count = pairs().filter(|(found, expected)| found != expected).count();
+            let (found, expected) = pairs().nth(place).unwrap();
+            return Some(format!(
+                "{}: {count} elements of {}, the first at {place}: {found:?}, not {expected:?}",
+                case.name,
+                expected.len() + pairs().count()
+            ));
+        }
+    }
+    None
+}
+
+pub(crate) fn answer(name: &str, model: &[u8], inputs: Vec<NamedTensor>) -> Result<Vec<Tensor>> {
+    let source = ModelSource {
+        name: name.to_owned(),
+        identity: name.to_owned(),
+        format: Format::Onnx,
+        bytes: model.to_vec().into(),
+        path: None,
+    };
+    let backends = registry(&RegistryOptions::default());
+    let (_, model) = backends.load(&source, &Choice::from("tract"), &LoadOptions::default())?;
+    let inputs = model.signature().conform_inputs(inputs)?;
+    model.session()?.run(&inputs, &RunContext::default())
+}

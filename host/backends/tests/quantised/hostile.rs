@@ -1,0 +1,1 @@
+//! Files that ask for what is not there.
