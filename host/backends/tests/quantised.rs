@@ -45,16 +45,23 @@ fn difference(case: &Case, data: &Data) -> Option<String> {
         if kinds[0] != kinds[1] {
             return Some(format!("{}: {:?}, not {:?}", case.name, kinds[0], kinds[1]));
         }
+        if case.name.starts_with("network_images_dynamic") {
+            // Between its steps it computes with floats.
+            let [found, expected] = [found, &expected].map(|tensor| tensor.elements::<f32>().unwrap());
+            let apart = found.iter().zip(&*expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            if apart > 1e-6 {
+                return Some(format!("{}: {apart} apart", case.name));
+            }
+            continue;
+        }
         let size = found.datatype().size().unwrap();
         let pairs = || found.data().chunks(size).zip(expected.data().chunks(size));
         if let Some(place) = pairs().position(|(found, expected)| found != expected) {
-            let count = pairs().filter(|(found, expected)| found != expected).count();
+            let (count, all) =
+                (pairs().filter(|(found, expected)| found != expected).count(), pairs().count());
             let (found, expected) = pairs().nth(place).unwrap();
-            return Some(format!(
-                "{}: {count} elements of {}, the first at {place}: {found:?}, not {expected:?}",
-                case.name,
-                expected.len() + pairs().count()
-            ));
+            let which = format!("{count} elements of {all}, the first at {place}");
+            return Some(format!("{}: {which}: {found:?}, not {expected:?}", case.name));
         }
     }
     None
