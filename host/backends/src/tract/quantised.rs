@@ -6,6 +6,7 @@
 //! Sums are added up in floats where no sum can leave what floats hold exactly, which
 //! is what tract's fastest kernels do, and in wider numbers elsewhere.
 
+mod computed;
 mod dynamic;
 mod layers;
 mod linear;

@@ -9,6 +9,7 @@ use tract_onnx::tract_hir::ops::matmul::{MatMulInference, compute_shapes};
 use tract_onnx::tract_hir::tract_core::ops::change_axes::{AxisOp, wire_rank_broadcast};
 use tract_onnx::tract_hir::tract_core::ops::math::{add, mul};
 
+use super::computed;
 use super::products::{self, Operand, integers_of, with_integers};
 use super::steps::{Step, Work};
 use super::wiring::{Given, Wiring, integers, lone};
@@ -231,6 +232,11 @@ fn requantise(
     factors: [&str; 2],
     alpha: f32,
 ) -> TractResult<TVec<OutletId>> {
+    for name in factors.into_iter().chain(["y_scale", "y_zero_point"]) {
+        if wiring.constant_of(wiring.need(name)?)?.is_none() {
+            return Ok(lone(computed::requantise(wiring, sums, axis, factors, alpha)?));
+        }
+    }
     let to = wiring.form(wiring.need("y_zero_point")?)?.datatype;
     let zero = wiring.zero("y_zero_point")?;
     let scale = wiring.scale("y_scale")?;

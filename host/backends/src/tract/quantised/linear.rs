@@ -2,12 +2,12 @@
 
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
-use tract_onnx::prelude::{DatumType, OutletId, TVec, Tensor, TractResult};
-use tract_onnx::tract_hir::internal::{AxisOp, bail, ensure, tensor0};
+use tract_onnx::prelude::{DatumType, OutletId, TVec, TractResult};
+use tract_onnx::tract_hir::internal::{bail, ensure};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
-use tract_onnx::tract_hir::tract_core::ops::change_axes::wire_rank_broadcast;
-use tract_onnx::tract_hir::tract_core::ops::math::{add, max, min, mul, round_half_to_even, sub};
+use tract_onnx::tract_hir::tract_core::ops::math::{mul, sub};
 
+use super::computed;
 use super::numbers::range;
 use super::pairs::quotient;
 use super::steps::{Step, Work};
@@ -56,46 +56,29 @@ impl Change {
         }
     }
 
-    /// Parameters that are computed: each step is an operator.
+    /// Parameters that are computed.
     fn wire_computed(&self, wiring: &mut Wiring<'_>, to: Option<DatumType>) -> TractResult<OutletId> {
-        let x = wiring.step("wide", cast(DatumType::F32), &[wiring.need("x")?])?;
-        let scale = self.aligned(wiring, "scale", x)?;
-        let zero = match wiring.given.get("zero_point") {
-            Some(_) => Some(self.aligned(wiring, "zero_point", x)?),
+        let x = wiring.step("floats", cast(DatumType::F32), &[wiring.need("x")?])?;
+        let rank = wiring.rank(x)?;
+        let is_along = |wiring: &Wiring<'_>, outlet: OutletId| {
+            TractResult::Ok(wiring.rank(outlet)? == 1 && wiring.form(outlet)?.shape[0] != 1.into())
+        };
+        let scale = wiring.need("scale")?;
+        let axis = if is_along(wiring, scale)? { self.axis(rank)? } else { 0 };
+        let scale = computed::aligned(wiring, "scale", scale, axis, rank)?;
+        let zero = match wiring.given.get("zero_point").copied() {
+            Some(zero) => Some(computed::aligned(wiring, "zero_point", zero, axis, rank)?),
             None => None,
         };
-        let Some((to, (least, most))) = to.and_then(|to| Some((to, range(to)?))) else {
-            let from_zero = match zero {
-                Some(zero) => wiring.step("from_zero", sub(), &[x, zero])?,
-                None => x,
-            };
-            return wiring.step("", mul(), &[from_zero, scale]);
+        if let Some(to) = to {
+            let divided = wiring.step("divided", quotient(), &[x, scale])?;
+            return computed::to_steps(wiring, divided, zero, to);
+        }
+        let from_zero = match zero {
+            Some(zero) => wiring.step("from_zero", sub(), &[x, zero])?,
+            None => x,
         };
-        let divided = wiring.step("divided", quotient(), &[x, scale])?;
-        let mut steps = wiring.step("rounded", round_half_to_even(), &[divided])?;
-        if let Some(zero) = zero {
-            steps = wiring.step("from_zero", add(), &[steps, zero])?;
-        }
-        let rank = wiring.rank(x)?;
-        let limit = |limit: i32| Tensor::broadcast_into_rank(tensor0(limit as f32), rank);
-        let least = wiring.add_const("least", limit(least)?)?;
-        let most = wiring.add_const("most", limit(most)?)?;
-        steps = wiring.step("at_least", max(), &[steps, least])?;
-        steps = wiring.step("at_most", min(), &[steps, most])?;
-        wiring.step("", cast(to), &[steps])
-    }
-
-    /// A parameter as floats that lie along their axis of `x`.
-    fn aligned(&self, wiring: &mut Wiring<'_>, name: &str, x: OutletId) -> TractResult<OutletId> {
-        let mut value = wiring.step(&format!("{name}.wide"), cast(DatumType::F32), &[wiring.need(name)?])?;
-        let rank = wiring.rank(x)?;
-        if wiring.rank(value)? == 1 && rank > 1 && wiring.form(value)?.shape[0] != 1.into() {
-            for after in self.axis(rank)? + 1..rank {
-                value = wiring.step(&format!("{name}.axis{after}"), AxisOp::Add(1), &[value])?;
-            }
-        }
-        let both = wire_rank_broadcast(wiring.name(name), wiring.model, &[x, value])?;
-        Ok(both[1])
+        wiring.step("", mul(), &[from_zero, scale])
     }
 
     fn output(&self, given: &Given<Form>) -> TractResult<DatumType> {
