@@ -7,8 +7,12 @@
 mod hostile;
 mod stored;
 
+use std::sync::Arc;
+
 use samara_backends::{RegistryOptions, registry};
-use samara_nn::{Choice, Format, LoadOptions, ModelSource, NamedTensor, Result, RunContext, Tensor};
+use samara_nn::{
+    Batching, Choice, Format, LoadOptions, Model, ModelSource, NamedTensor, Result, RunContext, Tensor,
+};
 use serde::Deserialize;
 
 use stored::{Data, Stored};
@@ -30,6 +34,23 @@ fn tract_answers_as_python_does() {
     assert!(cases.len() > 250, "{} cases", cases.len());
     let failures: Vec<String> = cases.iter().filter_map(|case| difference(case, &data)).collect();
     assert!(failures.is_empty(), "{} of {} differ:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
+
+/// Scales that are computed from the numbers at hand are those of all rows.
+#[test]
+fn rows_are_merged_where_scales_are_constants() {
+    let Some((cases, data)) = stored::read::<Case>(&samara_test::target().join("fixtures/quantised")) else {
+        return;
+    };
+    let networks = cases.iter().filter(|case| case.name.starts_with("network_"));
+    let mut found = Vec::new();
+    for case in networks {
+        let rows = if case.name.contains("dynamic") { Batching::None } else { Batching::Rows };
+        let model = load(&case.name, data.bytes(case.model)).unwrap();
+        assert_eq!(model.batching(), rows, "{}", case.name);
+        found.push(rows);
+    }
+    assert!(found.contains(&Batching::None) && found.contains(&Batching::Rows));
 }
 
 /// How an answer differs from the one that is stored.
@@ -68,6 +89,12 @@ fn difference(case: &Case, data: &Data) -> Option<String> {
 }
 
 pub(crate) fn answer(name: &str, model: &[u8], inputs: Vec<NamedTensor>) -> Result<Vec<Tensor>> {
+    let model = load(name, model)?;
+    let inputs = model.signature().conform_inputs(inputs)?;
+    model.session()?.run(&inputs, &RunContext::default())
+}
+
+fn load(name: &str, model: &[u8]) -> Result<Arc<dyn Model>> {
     let source = ModelSource {
         name: name.to_owned(),
         identity: name.to_owned(),
@@ -76,7 +103,5 @@ pub(crate) fn answer(name: &str, model: &[u8], inputs: Vec<NamedTensor>) -> Resu
         path: None,
     };
     let backends = registry(&RegistryOptions::default());
-    let (_, model) = backends.load(&source, &Choice::from("tract"), &LoadOptions::default())?;
-    let inputs = model.signature().conform_inputs(inputs)?;
-    model.session()?.run(&inputs, &RunContext::default())
+    Ok(backends.load(&source, &Choice::from("tract"), &LoadOptions::default())?.1)
 }

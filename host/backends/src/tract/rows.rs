@@ -14,6 +14,7 @@ use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
+use tract_onnx::tract_hir::tract_core::ops::quant::DequantizeLinearF32;
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 
 use super::ml::Placed;
@@ -76,7 +77,11 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
     if node.op_is::<Const>() || given.iter().all(Option::is_none) {
         return Some(None);
     }
-    if node.op_is::<ElementWiseOp>() || node.op_is::<Cast>() || node.op_is::<Identity>() {
+    let is_each_alone = node.op_is::<ElementWiseOp>()
+        || node.op_is::<DequantizeLinearF32>()
+        || node.op_is::<Cast>()
+        || node.op_is::<Identity>();
+    if is_each_alone {
         return Some(given[0]);
     }
     if node.op_is::<TypedBinOp>() || node.op_is::<Iff>() {
