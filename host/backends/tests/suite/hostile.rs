@@ -145,7 +145,9 @@ pub(crate) fn places_that_are_not_there_are_errors(subject: &Subject) {
         .input("indices", INT64, &["1", "2"])
         .node("ScatterND", &["table", "indices", "value"], &["y"])
         .output("y", FP32, &["2", "3"]);
-    let cases: [(&str, Vec<u8>, &[i64], &[f32], [&[i64]; 2]); 4] = [
+    // A model, where it finds something and what, and where it does not.
+    type Case = (&'static str, Vec<u8>, &'static [i64], &'static [f32], [&'static [i64]; 2]);
+    let cases: [Case; 4] = [
         ("GatherElements", taken.bytes(), &[-1], &[3.0], [&[2], &[-3]]),
         ("ScatterElements", changed.bytes(), &[-1], &[0.0, 1.0, 9.0, 3.0, 4.0, 5.0], [&[3], &[-4]]),
         ("GatherND", block.bytes(), &[1, -1], &[5.0], [&[0, 3], &[-3, 0]]),

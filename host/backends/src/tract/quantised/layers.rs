@@ -69,7 +69,7 @@ struct Convolution {
 
 impl Convolution {
     fn bias(&self, wiring: &Wiring<'_>) -> TractResult<Option<Vec<i32>>> {
-        Ok(wiring.parameter("B")?.map(|bias| integers(&bias)).transpose()?)
+        wiring.parameter("B")?.map(|bias| integers(&bias)).transpose()
     }
 }
 
