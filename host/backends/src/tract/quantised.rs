@@ -17,6 +17,7 @@ mod products;
 mod softmax;
 mod steps;
 mod tables;
+mod wide;
 mod wiring;
 
 use std::any::Any;

@@ -99,9 +99,8 @@ impl Layer for Convolution {
         if !self.is_scaled {
             return one(DatumType::I32, shape);
         }
-        let y = given.need("y_zero_point")?.datatype;
-        ensure!(y == x.datatype, "{operator} makes no {y:?} of {:?}", x.datatype);
-        one(y, shape)
+        given.need("y_scale")?;
+        one(given.narrow("y_zero_point")?.datatype, shape)
     }
 
     fn wire(&self, wiring: &mut Wiring<'_>) -> TractResult<TVec<OutletId>> {
@@ -164,9 +163,9 @@ impl Layer for Product {
             Becomes::Sums => return one(DatumType::I32, shape),
             Becomes::Floats => return one(DatumType::F32, shape),
             Becomes::StepsOrFloats if given.get("y_scale").is_none() => return one(DatumType::F32, shape),
-            _ => given.need("y_zero_point")?.datatype,
+            _ => given.narrow("y_zero_point")?.datatype,
         };
-        ensure!(steps == a.datatype, "{operator} makes no {steps:?} of {:?}", a.datatype);
+        given.need("y_scale")?;
         one(steps, shape)
     }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::{Datum, DatumType, TVec, Tensor, TractResult, TypedFact, TypedModel, tvec};
+use tract_onnx::prelude::{
+    Datum, DatumType, OutletId, TVec, Tensor, TractResult, TypedFact, TypedModel, tvec,
+};
 use tract_onnx::tract_hir::internal::{
-    AxesMapping, AxisChangeConsequence, AxisOp, EvalContext, EvalOp, InOut, IntoTValue, Op, StaticName,
-    TValue, TypedNode, TypedOp, as_op, bail, op_as_typed_op, op_out_of_plan,
+    AxesMapping, AxisChangeConsequence, AxisOp, EvalContext, EvalOp, InOut, IntoTValue, IntoTensor, Op,
+    StaticName, TValue, TypedModelPatch, TypedNode, TypedOp, as_op, bail, op_as_typed_op, op_out_of_plan,
 };
 
 use super::numbers::{Narrow, Steps};
+use super::wide;
 
 /// What is done with every element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +41,14 @@ pub(in super::super) struct Step {
     /// One for all elements, or one for each place along the axis.
     linear: Arc<[Linear]>,
     axis: usize,
+    /// Steps that become floats again at once.
+    back: Option<Linear>,
 }
 
 impl Step {
     /// One scale for all elements.
     pub(super) fn all(work: Work, scale: f32, zero: i32) -> Self {
-        Self { work, linear: Arc::new([Linear { scale, zero }]), axis: 0 }
+        Self { work, linear: Arc::new([Linear { scale, zero }]), axis: 0, back: None }
     }
 
     /// A scale for each place along an axis. Where there is one of them, it is for all.
@@ -60,7 +65,7 @@ impl Step {
             scale: scales.get(place).copied().unwrap_or(scales[0]),
             zero: zeros.get(place).or(zeros.first()).copied().unwrap_or(0),
         };
-        Ok(Self { work, linear: (0..count).map(at).collect(), axis })
+        Ok(Self { work, linear: (0..count).map(at).collect(), axis, back: None })
     }
 
     /// Whether elements along an axis are all treated alike.
@@ -68,53 +73,69 @@ impl Step {
         self.linear.len() == 1 || self.axis != axis
     }
 
-    fn output(&self) -> DatumType {
+    /// The datatype of the steps that it makes.
+    fn steps(&self) -> Option<DatumType> {
         match self.work {
-            Work::Quantise(to) | Work::QuantiseAtOnce(to) | Work::Requantise(to) => to,
-            Work::Dequantise => DatumType::F32,
+            Work::Quantise(to) | Work::QuantiseAtOnce(to) | Work::Requantise(to) => Some(to),
+            Work::Dequantise => None,
         }
     }
 
-    fn run(&self, input: &Tensor) -> TractResult<Tensor> {
-        let from = input.datum_type();
-        match (self.work, self.output()) {
-            (Work::Dequantise, _) => match from {
-                DatumType::U8 => self.dequantise::<u8>(input, i32::from),
-                DatumType::I8 => self.dequantise::<i8>(input, i32::from),
-                DatumType::U16 => self.dequantise::<u16>(input, i32::from),
-                DatumType::I16 => self.dequantise::<i16>(input, i32::from),
-                DatumType::I32 => self.dequantise::<i32>(input, |number| number),
-                DatumType::F32 => self.each(input, |sum: f32, linear| sum * linear.scale),
-                _ => bail!("no steps of {from:?} are known"),
-            },
-            (_, DatumType::U8) => self.to_steps::<u8>(input),
-            (_, DatumType::I8) => self.to_steps::<i8>(input),
-            (_, DatumType::U16) => self.to_steps::<u16>(input),
-            (_, DatumType::I16) => self.to_steps::<i16>(input),
-            (_, to) => bail!("no steps of {to:?} are known"),
+    fn output(&self) -> DatumType {
+        self.steps().filter(|_| self.back.is_none()).unwrap_or(DatumType::F32)
+    }
+
+    fn run(&self, input: TValue) -> TractResult<Tensor> {
+        match self.steps() {
+            None => self.to_floats(input),
+            Some(DatumType::U8) => self.to_steps::<u8>(input),
+            Some(DatumType::I8) => self.to_steps::<i8>(input),
+            Some(DatumType::U16) => self.to_steps::<u16>(input),
+            Some(DatumType::I16) => self.to_steps::<i16>(input),
+            Some(to) => bail!("no steps of {to:?} are known"),
         }
     }
 
-    fn dequantise<T: Datum + Copy>(&self, input: &Tensor, wide: impl Fn(T) -> i32) -> TractResult<Tensor> {
-        self.each(input, |step: T, linear| wide(step).wrapping_sub(linear.zero) as f32 * linear.scale)
+    fn to_floats(&self, input: TValue) -> TractResult<Tensor> {
+        match input.datum_type() {
+            DatumType::U8 => self.each(&input, from_step::<u8>),
+            DatumType::I8 => self.each(&input, from_step::<i8>),
+            DatumType::U16 => self.each(&input, from_step::<u16>),
+            DatumType::I16 => self.each(&input, from_step::<i16>),
+            DatumType::I32 => self.each(&input, |sum: i32, linear| from_zero(sum, linear)),
+            DatumType::F32 => self.in_place(input, |sum, linear| sum * linear.scale),
+            from => bail!("no steps of {from:?} are known"),
+        }
     }
 
-    fn to_steps<T: Narrow>(&self, input: &Tensor) -> TractResult<Tensor> {
+    fn to_steps<T: Narrow>(&self, input: TValue) -> TractResult<Tensor> {
         let steps = |linear: Linear| Steps::of::<T>(linear.zero);
         match (self.work, input.datum_type()) {
             (Work::Requantise(_), DatumType::F32) => {
-                self.each(input, |sum: f32, linear| steps(linear).nearest::<T>(sum * linear.scale))
+                self.made(input, |sum, linear| steps(linear).nearest::<T>(sum * linear.scale))
             }
-            (Work::Requantise(_), DatumType::I32) => {
-                self.each(input, |sum: i32, linear| steps(linear).nearest::<T>(sum as f32 * linear.scale))
-            }
-            (Work::QuantiseAtOnce(_), DatumType::F32) => self.each(input, |value: f32, linear| {
+            (Work::QuantiseAtOnce(_), DatumType::F32) => self.made(input, |value, linear| {
                 Steps::of::<T>(0).nearest::<T>(value / linear.scale + linear.zero as f32)
             }),
             (Work::Quantise(_), DatumType::F32) => {
-                self.each(input, |value: f32, linear| steps(linear).nearest::<T>(value / linear.scale))
+                self.made(input, |value, linear| steps(linear).nearest::<T>(value / linear.scale))
+            }
+            (Work::Requantise(_), DatumType::I32) => {
+                let made = |sum: i32, linear: Linear| steps(linear).nearest::<T>(sum as f32 * linear.scale);
+                match self.back {
+                    Some(back) => self.each(&input, |sum, linear| from_step(made(sum, linear), back)),
+                    None => self.each(&input, made),
+                }
             }
             (_, from) => bail!("no steps are made of {from:?}"),
+        }
+    }
+
+    /// Steps of floats, or the floats that they become.
+    fn made<T: Narrow>(&self, input: TValue, made: impl Fn(f32, Linear) -> T) -> TractResult<Tensor> {
+        match self.back {
+            Some(back) => self.in_place(input, |value, linear| from_step(made(value, linear), back)),
+            None => self.each(&input, made),
         }
     }
 
@@ -123,43 +144,75 @@ impl Step {
         A: Datum + Copy,
         B: Datum + Copy,
     {
-        let shape = input.shape();
-        // SAFETY: every element is written below, or an error returned.
-        let mut output = unsafe { Tensor::uninitialized::<B>(shape)? };
+        let inner = self.inner(input.shape())?;
+        // SAFETY: every element is written below.
+        let mut output = unsafe { Tensor::uninitialized::<B>(input.shape())? };
         {
             let from = input.try_as_plain_ram()?;
             let from = from.as_slice::<A>()?;
             let mut into = output.try_as_plain_ram_mut()?;
             let into = into.as_slice_mut::<B>()?;
-            let run = |from: &[A], into: &mut [B], linear: Linear| {
-                for (into, &from) in into.iter_mut().zip(from) {
-                    *into = work(from, linear);
+            match (&self.linear[..], inner) {
+                ([linear], _) => wide::fill(from, into, *linear, &work),
+                (_, 0) => {}
+                (linear, 1) => {
+                    let rows = from.chunks_exact(linear.len()).zip(into.chunks_exact_mut(linear.len()));
+                    rows.for_each(|(from, into)| wide::fill_row(from, into, linear, &work));
                 }
-            };
-            if let [linear] = self.linear[..] {
-                run(from, into, linear);
-            } else {
-                if shape.get(self.axis) != Some(&self.linear.len()) {
-                    bail!("{} scales do not go with the shape {shape:?}", self.linear.len());
-                }
-                let inner: usize = shape[self.axis + 1..].iter().product();
-                if inner == 1 {
-                    let rows = from.chunks_exact(self.linear.len());
-                    for (from, into) in rows.zip(into.chunks_exact_mut(self.linear.len())) {
-                        for ((into, &from), linear) in into.iter_mut().zip(from).zip(self.linear.iter()) {
-                            *into = work(from, *linear);
-                        }
-                    }
-                } else if inner > 1 {
-                    let places = from.chunks_exact(inner).zip(into.chunks_exact_mut(inner));
-                    for ((from, into), linear) in places.zip(self.linear.iter().cycle()) {
-                        run(from, into, *linear);
+                (linear, inner) => {
+                    let blocks = from.chunks_exact(inner).zip(into.chunks_exact_mut(inner));
+                    for ((from, into), linear) in blocks.zip(linear.iter().cycle()) {
+                        wide::fill(from, into, *linear, &work);
                     }
                 }
             }
         }
         Ok(output)
     }
+
+    /// The same of floats that become floats, in the memory where they are.
+    fn in_place(&self, input: TValue, work: impl Fn(f32, Linear) -> f32) -> TractResult<Tensor> {
+        let mut tensor = input.into_tensor();
+        let inner = self.inner(tensor.shape())?;
+        {
+            let mut values = tensor.try_as_plain_ram_mut()?;
+            let values = values.as_slice_mut::<f32>()?;
+            match (&self.linear[..], inner) {
+                ([linear], _) => wide::change(values, *linear, &work),
+                (_, 0) => {}
+                (linear, 1) => values
+                    .chunks_exact_mut(linear.len())
+                    .for_each(|values| wide::change_row(values, linear, &work)),
+                (linear, inner) => {
+                    for (values, linear) in values.chunks_exact_mut(inner).zip(linear.iter().cycle()) {
+                        wide::change(values, *linear, &work);
+                    }
+                }
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// How many elements lie together for each place along the axis.
+    fn inner(&self, shape: &[usize]) -> TractResult<usize> {
+        if self.linear.len() == 1 {
+            return Ok(0);
+        }
+        if shape.get(self.axis) != Some(&self.linear.len()) {
+            bail!("{} scales do not go with the shape {shape:?}", self.linear.len());
+        }
+        Ok(shape[self.axis + 1..].iter().product())
+    }
+}
+
+#[inline(always)]
+fn from_zero(step: i32, linear: Linear) -> f32 {
+    step.wrapping_sub(linear.zero) as f32 * linear.scale
+}
+
+#[inline(always)]
+fn from_step<T: Narrow>(step: T, linear: Linear) -> f32 {
+    from_zero(step.wide(), linear)
 }
 
 impl Op for Step {
@@ -177,8 +230,8 @@ impl Op for Step {
 impl EvalOp for Step {
     op_out_of_plan!();
 
-    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        Ok(tvec![self.run(&inputs[0])?.into_tvalue()])
+    fn eval(&self, _: &EvalContext<'_>, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        Ok(tvec![self.run(inputs.remove(0))?.into_tvalue()])
     }
 }
 
@@ -210,6 +263,24 @@ impl TypedOp for Step {
         }
         let moved = change.transform_axis(self.axis).map(|axis| Box::new(Self { axis, ..self.clone() }) as _);
         Ok(moved.map(|moved| AxisChangeConsequence::new(model, node, Some(moved), change)))
+    }
+
+    /// Steps that only become floats again need not be kept.
+    fn declutter(&self, model: &TypedModel, node: &TypedNode) -> TractResult<Option<TypedModelPatch>> {
+        let [linear] = self.linear[..] else { return Ok(None) };
+        let Some(before) = model.single_prec(node.id)?.filter(|_| self.work == Work::Dequantise) else {
+            return Ok(None);
+        };
+        let is_output = model.output_outlets()?.contains(&OutletId::new(before.id, 0));
+        let makes_steps = before.op_as::<Self>().filter(|step| step.steps().is_some() && step.back.is_none());
+        match makes_steps {
+            Some(step) if before.outputs[0].successors.len() == 1 && !is_output => {
+                let joined = Self { back: Some(linear), ..step.clone() };
+                let patch = TypedModelPatch::fuse_with_next(model, before, joined)?;
+                Ok(Some(patch))
+            }
+            _ => Ok(None),
+        }
     }
 
     as_op!();
