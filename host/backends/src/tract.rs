@@ -8,6 +8,8 @@ mod ml;
 mod nnef;
 mod plan;
 mod prepare;
+mod qdq;
+mod quantised;
 pub(crate) mod read;
 pub(crate) mod rows;
 mod session;
@@ -73,7 +75,7 @@ impl Backend for Tract {
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;
-        read::check_operators(source, &outline, NAME)?;
+        read::check_operators(source, &outline, NAME, read::Operators::Exact)?;
         let prepare = || prepare::prepare(source, &outline, options.threads, self.tensor_limit);
         let model = on_large_stack(NAME, prepare)?;
         Ok(Arc::new(TractModel { signature: flat.label(model.signature, NAME)?, ..model }))

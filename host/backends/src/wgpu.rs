@@ -52,7 +52,7 @@ impl Wgpu {
         // contradicts what is inferred from open sizes.
         let attempts: &[bool] = if read::is_dynamic(outline) { &[true, false] } else { &[true] };
         for &value_info in attempts {
-            let typed = read::parse(source, NAME, value_info, limit)
+            let typed = read::parse(source, NAME, read::Operators::Plain, value_info, limit)
                 .and_then(|model| attention::written_out(read::typed(read::with_symbols(model, outline)?)?))
                 .and_then(|typed| Ok((read::outputs(&typed, outline)?, rows::batching(&typed), typed)));
             match typed {
@@ -112,7 +112,7 @@ impl Backend for Wgpu {
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
         let outline = Outline::read(source, NAME)?;
-        read::check_operators(source, &outline, NAME)?;
+        read::check_operators(source, &outline, NAME, read::Operators::Plain)?;
         read::check_datatypes(source, &outline, NAME, &LACKED)?;
         Ok(Arc::new(on_large_stack(NAME, || self.load_typed(&flat, &outline, options))?))
     }

@@ -170,6 +170,7 @@ macro_rules! runner {
                 hostile::every_flipped_byte_is_survived,
                 hostile::values_cannot_make_memory_explode,
                 hostile::indices_that_lead_nowhere_are_errors,
+                hostile::places_that_are_not_there_are_errors,
                 files::weights_beside_the_model_are_read,
                 files::weights_outside_the_directory_are_refused,
                 files::weight_files_that_are_too_short_are_refused,

@@ -39,6 +39,11 @@ pub(crate) fn make() -> Result<()> {
         step("writing models of scikit-learn, XGBoost and LightGBM");
         run(program(&python).arg("tests/fixtures/sklearn_models.py").arg(&learned))?;
     }
+    let quantised = target().join("fixtures/quantised");
+    if is_older(&quantised.join("cases.json"), &["tests/fixtures/quantised_models.py", REQUIREMENTS]) {
+        step("writing models on narrow integers");
+        run(program(&python).arg("tests/fixtures/quantised_models.py").arg(&quantised))?;
+    }
     make_tflite(&python)?;
     let classifier = root().join("examples/classify-image/classifier.onnx");
     if is_older(&classifier, &["examples/classify-image/make_model.py"]) {

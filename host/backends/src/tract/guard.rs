@@ -16,10 +16,12 @@ use tract_onnx::tract_hir::internal::{
     TractError, TypedFact, TypedOp, Validation, format_err, tensor0,
 };
 
+use super::read::{Operators, unguarded};
 use super::sizes::range_bytes;
 
 /// Has every operator of a framework look at its sizes first.
-pub(super) fn guard(framework: &mut Onnx) {
+pub(super) fn guard(framework: &mut Onnx, operators: Operators) {
+    let build = if operators == Operators::Exact { build_exact } else { build_plain };
     for (name, builder) in &mut framework.op_register.0 {
         if name != "Constant" {
             *builder = build;
@@ -38,10 +40,22 @@ const LIMIT: &str = "samara.tensor-limit";
 
 type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
-fn build(context: &ParsingContext<'_>, node: &NodeProto) -> Built {
-    static OPERATORS: OnceLock<Onnx> = OnceLock::new();
-    let operators = &OPERATORS.get_or_init(super::ml::framework).op_register.0;
-    let builder = operators.get(&node.op_type).ok_or_else(|| format_err!("no operator {}", node.op_type))?;
+fn build_plain(context: &ParsingContext<'_>, node: &NodeProto) -> Built {
+    static PLAIN: OnceLock<Onnx> = OnceLock::new();
+    build(PLAIN.get_or_init(|| unguarded(Operators::Plain)), context, node)
+}
+
+fn build_exact(context: &ParsingContext<'_>, node: &NodeProto) -> Built {
+    static EXACT: OnceLock<Onnx> = OnceLock::new();
+    build(EXACT.get_or_init(|| unguarded(Operators::Exact)), context, node)
+}
+
+fn build(framework: &Onnx, context: &ParsingContext<'_>, node: &NodeProto) -> Built {
+    let builder = framework
+        .op_register
+        .0
+        .get(&node.op_type)
+        .ok_or_else(|| format_err!("no operator {}", node.op_type))?;
     let (inner, closures) = builder(context, node)?;
     let limit = match context.template.properties.get(LIMIT) {
         Some(limit) => limit.cast_to_scalar::<u64>()?,

@@ -14,7 +14,7 @@ use super::error::refused;
 use super::ml::Placed;
 use super::plan::{PerShape, Plan, Plans};
 use super::read::{
-    check_datatypes, inputs, is_dynamic, outputs, parse, shape, typed, with_shapes, with_symbols,
+    Operators, check_datatypes, inputs, is_dynamic, outputs, parse, shape, typed, with_shapes, with_symbols,
 };
 use super::sizes::Sizes;
 use super::{NAME, TractModel, rows};
@@ -34,7 +34,8 @@ pub(super) fn prepare(
     // inferred from open sizes.
     let attempts: &[bool] = if is_dynamic(outline) { &[true, false] } else { &[true] };
     for &value_info in attempts {
-        let planned = parse(source, NAME, value_info, tensor_limit).and_then(|read| {
+        let read = parse(source, NAME, Operators::Exact, value_info, tensor_limit);
+        let planned = read.and_then(|read| {
             let typed = typed(with_symbols(read.clone(), outline)?)?;
             let interface = outputs(&typed, outline)?;
             let (batching, footprint) = (rows::batching(&typed), footprint(&typed));
@@ -75,7 +76,7 @@ pub(super) fn for_shapes(
     tensor_limit: u64,
 ) -> Result<Plan> {
     let name: Arc<str> = source.name.as_str().into();
-    parse(source, NAME, false, tensor_limit)
+    parse(source, NAME, Operators::Exact, false, tensor_limit)
         .and_then(|model| typed(with_shapes(model, shapes)?))
         .and_then(|typed| plan(typed, &name, threads, tensor_limit))
         .map_err(|error| refused(source, NAME, error))
@@ -163,7 +164,7 @@ fn per_shape(
         declared.iter().map(|shape| shape.iter().enumerate().map(concrete).collect()).collect()
     };
     let probe = |shapes: &[Vec<usize>]| -> Option<(Vec<TensorSpec>, Footprint, Plan)> {
-        let typed = parse(source, NAME, false, tensor_limit)
+        let typed = parse(source, NAME, Operators::Exact, false, tensor_limit)
             .and_then(|model| typed(with_shapes(model, shapes)?))
             .ok()?;
         let outputs = outputs(&typed, outline).ok()?;

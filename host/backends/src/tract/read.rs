@@ -15,8 +15,17 @@ use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, bail, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 
-use super::{guard, ml, tensors};
+use super::{guard, ml, qdq, quantised, tensors};
 use crate::onnx::{self, Dim, Outline, is_default_domain, learned, quote};
+
+/// The operators that a backend computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operators {
+    /// tract's, and those of `ai.onnx.ml`.
+    Plain,
+    /// And all on narrow integers, exactly as ONNX Runtime computes them.
+    Exact,
+}
 
 /// Refuses models with operators that tract lacks, naming every one.
 ///
@@ -26,6 +35,7 @@ pub(crate) fn check_operators(
     source: &ModelSource,
     outline: &Outline<'_>,
     backend: &'static str,
+    operators: Operators,
 ) -> Result<()> {
     let unsupported = |reason: String| Error::Unsupported { model: source.name.clone(), backend, reason };
     let opset = outline.default_opset();
@@ -42,10 +52,14 @@ pub(crate) fn check_operators(
                 LEARNED.contains(&node.operator) || learned::OPERATORS.contains(&node.operator)
             }
             "com.microsoft" => !learned::OPERATORS.contains(&node.operator),
-            domain => is_default_domain(domain) && !learned::OPERATORS.contains(&node.operator),
+            domain => {
+                let is_elsewhere =
+                    learned::OPERATORS.contains(&node.operator) || quantised::is_own(node.operator);
+                is_default_domain(domain) && !is_elsewhere
+            }
         };
         let is_call = outline.functions.iter().any(|function| function.is_called_by(node));
-        if known_there && !is_call && framework().op_register.0.contains_key(node.operator) {
+        if known_there && !is_call && framework(operators).op_register.0.contains_key(node.operator) {
             return;
         }
         first.get_or_insert_with(|| node.to_string());
@@ -121,11 +135,12 @@ pub(crate) fn outputs(typed: &TypedModel, outline: &Outline<'_>) -> TractResult<
 pub(crate) fn parse(
     source: &ModelSource,
     backend: &'static str,
+    operators: Operators,
     value_info: bool,
     tensor_limit: u64,
 ) -> TractResult<InferenceModel> {
     // The framework's own reader would copy the file first.
-    let proto = ModelProto::decode(&source.bytes[..]).map_err(|error| {
+    let mut proto = ModelProto::decode(&source.bytes[..]).map_err(|error| {
         let reason = error.to_string();
         Error::InvalidModel { model: source.name.clone(), backend, reason }
     })?;
@@ -136,7 +151,10 @@ pub(crate) fn parse(
             Some(directory.ok_or_else(|| format_err!("the path of its directory is not UTF-8"))?)
         }
     };
-    let framework = framework().clone().with_ignore_value_info(!value_info);
+    if operators == Operators::Exact {
+        qdq::join(&mut proto);
+    }
+    let framework = framework(operators).clone().with_ignore_value_info(!value_info);
     let parsed = framework.parse_with_template(&proto, directory, guard::template(tensor_limit))?;
     if let Some(name) = parsed.unresolved_inputs.first() {
         bail!("nothing provides `{name}`");
@@ -198,15 +216,26 @@ const NEWEST_OPSET: i64 = 27;
 const LEARNED: [&str; 2] = ["ArrayFeatureExtractor", "CategoryMapper"];
 
 /// tract's reader of ONNX files, with its operators.
-fn framework() -> &'static Onnx {
-    static FRAMEWORK: OnceLock<Onnx> = OnceLock::new();
-    FRAMEWORK.get_or_init(|| {
-        let mut framework = ml::framework();
+fn framework(operators: Operators) -> &'static Onnx {
+    static PLAIN: OnceLock<Onnx> = OnceLock::new();
+    static EXACT: OnceLock<Onnx> = OnceLock::new();
+    let framework = if operators == Operators::Exact { &EXACT } else { &PLAIN };
+    framework.get_or_init(|| {
+        let mut framework = unguarded(operators);
         // Not in any published operator set, and it fills memory while it is read.
         framework.op_register.0.remove("ConstantLike");
-        guard::guard(&mut framework);
+        guard::guard(&mut framework, operators);
         // A mapped file that shrinks while it is read would end the process.
         framework.provider = Arc::new(FopenDataResolver);
         framework
     })
+}
+
+/// The same, with operators that do not look before they compute.
+pub(super) fn unguarded(operators: Operators) -> Onnx {
+    let mut framework = ml::framework();
+    if operators == Operators::Exact {
+        quantised::register(&mut framework);
+    }
+    framework
 }

@@ -14,9 +14,11 @@ use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::tract_core::ops::logic::Iff;
 use tract_onnx::tract_hir::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
+use tract_onnx::tract_hir::tract_core::ops::quant::DequantizeLinearF32;
 use tract_onnx::tract_hir::tract_core::ops::source::TypedSource;
 
 use super::ml::Placed;
+use super::quantised::{GlobalAverage, NarrowSoftmax, Step};
 
 /// [`Batching::Rows`] when axis 0 of every input and output is one and the same
 /// open size, and no operator mixes what lies along it. Operators that are not
@@ -75,7 +77,11 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
     if node.op_is::<Const>() || given.iter().all(Option::is_none) {
         return Some(None);
     }
-    if node.op_is::<ElementWiseOp>() || node.op_is::<Cast>() || node.op_is::<Identity>() {
+    let is_each_alone = node.op_is::<ElementWiseOp>()
+        || node.op_is::<DequantizeLinearF32>()
+        || node.op_is::<Cast>()
+        || node.op_is::<Identity>();
+    if is_each_alone {
         return Some(given[0]);
     }
     if node.op_is::<TypedBinOp>() || node.op_is::<Iff>() {
@@ -110,6 +116,12 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
         !reduce.axes.contains(&axis)
     } else if let Some(softmax) = node.op_as::<Softmax>() {
         !softmax.axes.contains(&axis)
+    } else if let Some(softmax) = node.op_as::<NarrowSoftmax>() {
+        softmax.keeps(axis)
+    } else if let Some(step) = node.op_as::<Step>() {
+        step.keeps(axis)
+    } else if node.op_is::<GlobalAverage>() {
+        axis < 2
     } else if let Some(norm) = node.op_as::<RmsNorm>() {
         norm.axis != axis
     } else if let Some(concat) = node.op_as::<TypedConcat>() {

@@ -177,8 +177,7 @@ impl Ready {
             session.set(Some(context.session));
             go_on(started).map_err(TractError::from)?;
             plan.sizes.check(node, context.symbols, &inputs, unchecked)?;
-            indices::check(node, &inputs)?;
-            eval(context, state, node, inputs)
+            eval(context, state, node, indices::checked(node, inputs)?)
         };
         let outputs = self.state.run_plan_with_eval(inputs, step);
         if let Some(session) = session.get() {

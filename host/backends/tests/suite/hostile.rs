@@ -117,3 +117,56 @@ pub(crate) fn indices_that_lead_nowhere_are_errors(subject: &Subject) {
         assert_eq!(take(-1).unwrap()[0].len(), if axis == 0 { 3 } else { 2 });
     }
 }
+
+/// The same of the operators that take or change single elements and blocks.
+pub(crate) fn places_that_are_not_there_are_errors(subject: &Subject) {
+    let table = || {
+        samara_test::onnx::Model::new().floats("table", &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).floats(
+            "updates",
+            &[1, 1],
+            &[9.0],
+        )
+    };
+    let axis = |axis| [("axis", Attribute::Int(axis))];
+    let taken = table()
+        .input("indices", INT64, &["1", "1"])
+        .node_with("GatherElements", &["table", "indices"], &["y"], &axis(0))
+        .output("y", FP32, &["1", "1"]);
+    let changed = table()
+        .input("indices", INT64, &["1", "1"])
+        .node_with("ScatterElements", &["table", "indices", "updates"], &["y"], &axis(1))
+        .output("y", FP32, &["2", "3"]);
+    let block = table()
+        .input("indices", INT64, &["1", "2"])
+        .node("GatherND", &["table", "indices"], &["y"])
+        .output("y", FP32, &["1"]);
+    let changed_block = table()
+        .floats("value", &[1], &[9.0])
+        .input("indices", INT64, &["1", "2"])
+        .node("ScatterND", &["table", "indices", "value"], &["y"])
+        .output("y", FP32, &["2", "3"]);
+    // A model, where it finds something and what, and where it does not.
+    type Case = (&'static str, Vec<u8>, &'static [i64], &'static [f32], [&'static [i64]; 2]);
+    let cases: [Case; 4] = [
+        ("GatherElements", taken.bytes(), &[-1], &[3.0], [&[2], &[-3]]),
+        ("ScatterElements", changed.bytes(), &[-1], &[0.0, 1.0, 9.0, 3.0, 4.0, 5.0], [&[3], &[-4]]),
+        ("GatherND", block.bytes(), &[1, -1], &[5.0], [&[0, 3], &[-3, 0]]),
+        ("ScatterND", changed_block.bytes(), &[-2, 1], &[0.0, 9.0, 2.0, 3.0, 4.0, 5.0], [&[2, 0], &[0, -4]]),
+    ];
+    for (name, bytes, there, expected, beyond) in cases {
+        let model = match subject.load(name, bytes) {
+            // The GPU computes not all of them.
+            Err(error) if error.kind() == ErrorKind::Unsupported => continue,
+            loaded => loaded.unwrap(),
+        };
+        let mut session = model.session().unwrap();
+        let mut follow = |indices: &[i64]| {
+            let indices = Tensor::from_vec([1, indices.len()], indices.to_vec()).unwrap();
+            session.run(&[indices], &RunContext::default())
+        };
+        for indices in beyond {
+            follow(indices).expect_err(name);
+        }
+        assert_eq!(&*follow(there).unwrap()[0].elements::<f32>().unwrap(), expected, "{name}");
+    }
+}
