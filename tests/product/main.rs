@@ -3,6 +3,7 @@
 
 mod answers;
 mod backends;
+mod beside;
 mod documents;
 mod edge;
 mod embed_text;

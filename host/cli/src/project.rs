@@ -1,7 +1,7 @@
 //! A function's folder: whether its components are up to date, and building
 //! them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use samara_package::Manifest;
 use samara_package::manifest::FILE_NAME;
 
+use crate::output::printable;
 use crate::printer::Printer;
 
 /// The target that Rust functions are built for.
@@ -50,6 +51,26 @@ impl Project {
     /// Where a file of the function is.
     pub(crate) fn path(&self, inside: &Path) -> PathBuf {
         self.folder.join(inside)
+    }
+
+    /// The files that a model of the folder keeps weights in, by the names that it
+    /// has for them.
+    ///
+    /// # Errors
+    /// When the model cannot be read, or one of them is not in its folder.
+    pub(crate) fn model_data(&self, model: &Path) -> Result<BTreeMap<String, PathBuf>> {
+        let path = self.path(model);
+        let bytes = File::open(&path).and_then(|file| samara_package::map(&file));
+        let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
+        let names = samara_backends::data_files(samara_compose::format_of(&path, &bytes)?, &bytes);
+        let data = names.into_iter().map(|name| {
+            let file = samara_nn::data_file(samara_nn::folder_of(&path), &name).map_err(|error| {
+                let name = printable(&name);
+                anyhow::anyhow!("the weights of `{}` are in the file `{name}`, {error}", model.display())
+            })?;
+            Ok((name, file))
+        });
+        data.collect()
     }
 
     /// Builds the components where one is missing or older than a source.
@@ -128,8 +149,11 @@ impl Project {
         let manifest = &self.manifest;
         let tests = manifest.tests.iter().flat_map(|test| [&test.inputs, &test.expect]);
         let models = manifest.models.values().filter_map(|model| model.path.file());
+        // What is wrong with a model is told when it is loaded.
+        let data = models.clone().filter_map(|model| self.model_data(model).ok()).flatten();
+        let data: Vec<PathBuf> = data.map(|(_, file)| file).collect();
         let inside = tests.map(PathBuf::as_path).chain(models).chain(manifest.components());
-        inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).collect()
+        inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).chain(data).collect()
     }
 }
 

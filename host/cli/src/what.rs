@@ -1,6 +1,6 @@
 //! What a user names to run or look at, and the function that it makes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use samara_compose::{ModelFile, component, format_of, model_stage};
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
 use samara_nn::{Format, HEAD};
 use samara_package::manifest::{self, ModelPath, TestCase};
-use samara_package::{InvalidReference, Manifest, Reference};
+use samara_package::{InvalidReference, Manifest, Reference, image};
 
 use crate::args::{GrantArgs, ModelArg, PlaceArgs};
 use crate::compose;
@@ -186,7 +186,8 @@ fn project_models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<Str
         let file = match &model.path {
             ModelPath::File(path) => model_file(&project.path(path)),
             ModelPath::Image { reference, part } => {
-                images.model(&project.folder, reference, part.as_deref()).map(ModelFile::from)
+                let file = images.model(&project.folder, reference, part.as_deref());
+                file.and_then(|file| packed_model(&file))
             }
         };
         let file =
@@ -222,7 +223,12 @@ fn packed_source(
     packed: &Packed,
     place: &PlaceArgs,
 ) -> Result<(Vec<StageSource>, BTreeMap<String, ModelRequest>)> {
-    let models = packed.models.iter().map(|(name, model)| (name.clone(), ModelFile::from(model.clone())));
+    let models = packed.models.iter().map(|(name, model)| {
+        let file = packed_model(model)
+            .with_context(|| format!("cannot load `[model.{name}]` of `{}`", packed.origin))?;
+        Ok((name.clone(), file))
+    });
+    let models: BTreeMap<String, ModelFile> = models.collect::<Result<_>>()?;
     let Some(manifest) = &packed.manifest else {
         let stages = packed.components.values();
         let stages = stages.map(|bytes| component(&packed.name, bytes.clone(), BTreeMap::new())).collect();
@@ -235,7 +241,7 @@ fn packed_source(
             .cloned()
             .with_context(|| format!("`{}` has no component `{}`", packed.origin, path.display()))
     };
-    Ok((stages(manifest, &read)?, samara_compose::requests(manifest, models.collect(), &place.into())?))
+    Ok((stages(manifest, &read)?, samara_compose::requests(manifest, models, &place.into())?))
 }
 
 /// The stages of a manifest, with the components that `read` gives.
@@ -245,7 +251,23 @@ fn stages(manifest: &Manifest, read: &dyn Fn(&Path) -> Result<Bytes>) -> Result<
 
 fn model_file(path: &Path) -> Result<ModelFile> {
     let bytes = Bytes::from(read_bytes(path)?);
-    format_of(path, &bytes)?;
+    let names = samara_backends::data_files(format_of(path, &bytes)?, &bytes);
     let identity = samara_engine::sha256(&bytes);
-    Ok(ModelFile { path: path.to_owned(), bytes, identity, is_on_disk: true })
+    Ok(ModelFile::on_disk(path.to_owned(), bytes, identity, &names))
+}
+
+/// The names of the files that a packed model keeps weights in.
+///
+/// # Errors
+/// When its format is unknown.
+pub(crate) fn data_files(model: &image::ModelFile) -> Result<BTreeSet<String>> {
+    Ok(samara_backends::data_files(format_of(&model.path, &model.bytes)?, &model.bytes))
+}
+
+/// A packed model with the files that it keeps weights in.
+///
+/// # Errors
+/// When one of these is not there.
+pub(crate) fn packed_model(model: &image::ModelFile) -> Result<ModelFile> {
+    Ok(ModelFile::packed(model, &data_files(model)?)?)
 }

@@ -14,6 +14,7 @@
 
 mod backend;
 mod batch;
+mod beside;
 mod compute;
 mod context;
 mod datatype;
@@ -36,6 +37,7 @@ pub use backend::{
     Session,
 };
 pub use batch::BatchPolicy;
+pub use beside::{Beside, NoDataFile, check_name, data_file, folder_of};
 pub use compute::Compute;
 pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};

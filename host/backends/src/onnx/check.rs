@@ -126,7 +126,7 @@ impl Check<'_> {
             return Err(self.unsupported("it has sparse initializers; store them densely".to_owned()));
         }
         for initializer in &graph.initializers {
-            data::check(initializer, self.source.path.as_deref()).map_err(|reason| {
+            data::check(initializer, &self.source.beside).map_err(|reason| {
                 self.invalid(format!("initializer {}: {reason}", quote(initializer.name)))
             })?;
         }
@@ -135,7 +135,7 @@ impl Check<'_> {
         let mut dependencies = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
             for tensor in &node.tensors {
-                data::check(tensor, self.source.path.as_deref())
+                data::check(tensor, &self.source.beside)
                     .map_err(|reason| self.invalid(format!("{node}: its tensor: {reason}")))?;
             }
             if node.domain == learned::DOMAIN && node.has_references {

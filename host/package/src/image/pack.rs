@@ -8,12 +8,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::{Error, input, write};
-use super::source::{Content, Form, ModelContent, Source, image_path};
+use super::source::{Content, Form, ModelContent, ModelSource, Source, beside, image_path};
 use super::tar_write::{TarWriter, copy};
 use super::tree::{FileTree, TreeFile};
 use super::{
-    CREATED, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE, VERSION,
-    check_wasm,
+    CREATED, DATA_KEY, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE,
+    VERSION, check_wasm,
 };
 use crate::digest::{Digest, Sha256};
 use crate::manifest::{self, Manifest, model_variable};
@@ -57,12 +57,17 @@ pub fn pack(session: &Session, source: &Source) -> Result<Packed> {
     }
 }
 
+/// Files by path, with the names of the models whose they are.
+type Parts<'a> = BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>;
+
 /// What goes where, checked.
 struct Plan<'a> {
     /// In the order of the manifest.
     components: Vec<(String, &'a Content)>,
     /// By path, with the names of the models that are this file.
-    models: BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>,
+    models: Parts<'a>,
+    /// The same of the files that they keep weights in.
+    data: Parts<'a>,
     files: BTreeMap<String, Content>,
 }
 
@@ -71,7 +76,8 @@ impl<'a> Plan<'a> {
         let components = components(source, manifest)?;
         let files = files(source)?;
         let taken = components.iter().map(|(path, _)| path).chain(files.keys()).cloned().collect();
-        let plan = Self { models: models(source, manifest, taken)?, components, files };
+        let (models, data) = models(source, manifest, taken)?;
+        let plan = Self { models, data, components, files };
         plan.check_folders()?;
         if source.form == Form::Wasm {
             plan.check_artifact()?;
@@ -82,8 +88,8 @@ impl<'a> Plan<'a> {
     /// No file is also the folder of another one.
     fn check_folders(&self) -> Result<()> {
         let components = self.components.iter().map(|(path, _)| path.as_str());
-        let paths: BTreeSet<&str> =
-            components.chain(self.models.keys().chain(self.files.keys()).map(String::as_str)).collect();
+        let others = self.models.keys().chain(self.data.keys()).chain(self.files.keys());
+        let paths: BTreeSet<&str> = components.chain(others.map(String::as_str)).collect();
         for path in &paths {
             let mut folders = path.match_indices('/').map(|(slash, _)| &path[..slash]);
             if let Some(file) = folders.find(|folder| paths.contains(folder)) {
@@ -121,13 +127,15 @@ impl Packer<'_> {
             });
             title(&mut layers, path);
         }
-        for (path, (content, names)) in &plan.models {
-            layers.push(match content {
-                ModelContent::Plain(content) => self.tar(&[(path, content)])?,
-                ModelContent::Layer(digest) => self.existing(digest, path)?,
-            });
-            title(&mut layers, path);
-            note(&mut layers, MODEL_KEY, &names.join(","));
+        for (key, parts) in [(MODEL_KEY, &plan.models), (DATA_KEY, &plan.data)] {
+            for (path, (content, names)) in parts {
+                layers.push(match content {
+                    ModelContent::Plain(content) => self.tar(&[(path, content)])?,
+                    ModelContent::Layer(digest) => self.existing(digest, path)?,
+                });
+                title(&mut layers, path);
+                note(&mut layers, key, &names.join(","));
+            }
         }
         let files: Vec<(&String, &Content)> = plan.files.iter().collect();
         layers.push(self.tar(&files)?);
@@ -300,38 +308,76 @@ fn check_head(name: &str, content: &Content) -> Result<()> {
     check_wasm(name, &head)
 }
 
+/// The models and the files that they keep weights in.
 fn models<'a>(
     source: &'a Source,
     manifest: &Manifest,
     mut taken: BTreeSet<String>,
-) -> Result<BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>> {
+) -> Result<(Parts<'a>, Parts<'a>)> {
     if !source.models.keys().eq(manifest.models.keys()) {
         return Err(input("the models that were given are not those that the manifest names"));
     }
-    let mut models: BTreeMap<String, (&ModelContent, Vec<&str>)> = BTreeMap::new();
+    let (mut models, mut data) = (Parts::new(), Parts::new());
     // Those from elsewhere go where the function's own leave room.
     let is_own = |name: &str| manifest.models.get(name).is_some_and(|model| model.path.file().is_some());
     let (own, others): (Vec<_>, Vec<_>) = source.models.iter().partition(|(name, _)| is_own(name));
     for (name, model) in own.into_iter().chain(others) {
         let mut path = image_path(&model.path)?;
-        let is_same = models.get(&path).is_some_and(|(content, _)| same(content, &model.content));
-        if !is_own(name) && !is_same && taken.contains(&path) {
+        let is_free =
+            |path: &String, content, parts: &Parts<'_>| has(parts, path, content) || !taken.contains(path);
+        let fits = is_free(&path, &model.content, &models)
+            && data_paths(&path, model)?.iter().all(|(path, content)| is_free(path, content, &data));
+        if !is_own(name) && !fits {
             let file_name = path.rsplit('/').next().unwrap_or_default();
             path = format!("models/{name}/{file_name}");
         }
-        if !is_same && !taken.insert(path.clone()) {
-            return Err(input(format!("two files of the image would be `{path}`")));
+        for (path, content) in data_paths(&path, model)? {
+            add(&mut data, &mut taken, path, content, name)?;
         }
-        models.entry(path).or_insert((&model.content, Vec::new())).1.push(name);
+        add(&mut models, &mut taken, path, &model.content, name)?;
     }
-    Ok(models)
+    Ok((models, data))
+}
+
+/// Where the files go that a model at `model` keeps weights in.
+fn data_paths<'a>(model: &str, source: &'a ModelSource) -> Result<Vec<(String, &'a ModelContent)>> {
+    let path = |(name, content): (&String, &'a ModelContent)| {
+        let refuse = |reason: String| Error::Data { model: model.to_owned(), name: name.clone(), reason };
+        match beside(model, name) {
+            Ok(path) if path == model => Err(refuse("is the model itself".to_owned())),
+            Ok(path) => Ok((path, content)),
+            Err(reason) => Err(refuse(reason)),
+        }
+    };
+    source.data.iter().map(path).collect()
+}
+
+fn has(parts: &Parts<'_>, path: &str, content: &ModelContent) -> bool {
+    parts.get(path).is_some_and(|(there, _)| same(there, content))
+}
+
+/// Puts a file to those of one kind, unless another is at its path.
+fn add<'a>(
+    parts: &mut Parts<'a>,
+    taken: &mut BTreeSet<String>,
+    path: String,
+    content: &'a ModelContent,
+    model: &'a str,
+) -> Result<()> {
+    if !has(parts, &path, content) && !taken.insert(path.clone()) {
+        return Err(input(format!("two files of the image would be `{path}`")));
+    }
+    let (_, names) = parts.entry(path).or_insert((content, Vec::new()));
+    if !names.contains(&model) {
+        names.push(model);
+    }
+    Ok(())
 }
 
 fn same(a: &ModelContent, b: &ModelContent) -> bool {
     match (a, b) {
         (ModelContent::Layer(a), ModelContent::Layer(b)) => a == b,
-        (ModelContent::Plain(Content::File(a)), ModelContent::Plain(Content::File(b))) => a == b,
-        (ModelContent::Plain(Content::Bytes(a)), ModelContent::Plain(Content::Bytes(b))) => a == b,
+        (ModelContent::Plain(a), ModelContent::Plain(b)) => a.is_same(b),
         _ => false,
     }
 }

@@ -49,7 +49,7 @@ impl Source for Models {
             identity: sha256(&bytes),
             format: Format::Onnx,
             bytes: bytes.into(),
-            path: None,
+            beside: samara_nn::Beside::Nothing,
         };
         let model = ModelRequest {
             source: model,

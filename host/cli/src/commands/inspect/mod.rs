@@ -5,7 +5,7 @@ mod image;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use samara_engine::{FunctionSource, Limits, StageSource};
+use samara_engine::{FunctionSource, Limits, ModelRequest, StageSource};
 use samara_nn::{Plan, ResidentModel, Signature, TensorSpec, format_shape};
 use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
@@ -119,6 +119,7 @@ impl Facts<'_> {
             "format": request.map(|request| request.source.format.name()),
             "bytes": request.map(|request| request.source.bytes.len()),
             "digest": request.map(|request| samara_engine::sha256(&request.source.bytes)),
+            "data": request.map(data_json),
             "backend": model.backend(),
             "target": request.map(|request| request.options.target.to_string()),
             "elsewhere": model.elsewhere(),
@@ -157,13 +158,31 @@ impl Facts<'_> {
         let mut lines = vec![
             format!("{name}  {format}, {}, by {}", size_text(size as u64), model.backend()),
             format!("  {DIM}{digest}{DIM:#}"),
-            format!("  {}", model.signature()),
         ];
+        let data = request.map(data).unwrap_or_default().into_iter();
+        lines.extend(data.map(|(name, size)| format!("  weights in {}, {}", line(&name), size_text(size))));
+        lines.push(format!("  {}", model.signature()));
         lines.extend(model.elsewhere().iter().map(|part| format!("  on the CPU: {part}")));
         let plan = self.plans.get(name).map(Plan::to_string).unwrap_or_default();
         lines.extend(plan.lines().map(|line| format!("  {line}")));
         lines
     }
+}
+
+/// The files that a model keeps weights in, with their bytes.
+fn data(request: &ModelRequest) -> Vec<(String, u64)> {
+    let source = &request.source;
+    let names = samara_backends::data_files(source.format, &source.bytes).into_iter();
+    names.filter_map(|name| source.beside.size(&name).ok().map(|size| (name, size))).collect()
+}
+
+fn data_json(request: &ModelRequest) -> Vec<Value> {
+    data(request).iter().map(|(name, size)| json!({ "file": name, "bytes": size })).collect()
+}
+
+/// Text from elsewhere, on one line.
+fn line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
 }
 
 fn plan_json(plan: &Plan) -> Value {
@@ -197,8 +216,7 @@ fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
 
 /// The line of labels below an output, in the order of its last axis.
 fn labels_text(labels: &[String]) -> Option<String> {
-    let shown: Vec<String> =
-        labels.iter().take(LABELS).map(|label| printable(label).replace('\n', "\\n")).collect();
+    let shown: Vec<String> = labels.iter().take(LABELS).map(|label| line(label)).collect();
     let rest = match labels.len().saturating_sub(LABELS) {
         0 => String::new(),
         rest => format!(", … and {rest} more"),
