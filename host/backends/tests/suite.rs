@@ -162,6 +162,7 @@ macro_rules! runner {
                 kinds::scalars_of_every_datatype_pass,
                 kinds::functions_of_the_model_are_called_or_refused,
                 kinds::inputs_that_are_no_tensors_are_refused,
+                kinds::maps_are_refused_with_what_to_do,
                 kinds::outputs_that_are_no_tensors_are_refused,
                 kinds::sequences_of_tensors_are_stacked,
                 kinds::sequences_of_several_shapes_fail_the_run,

@@ -15,6 +15,9 @@ pub(super) struct Check<'a> {
     pub outputs: Outputs,
 }
 
+/// What to do about an input that is a map, which `DictVectorizer` and `CastMap` take.
+const OF_MAPS: &str = "convert the pipeline without its first step, and give the columns that this makes: `convert_sklearn(pipeline[1:], initial_types=[(\"x\", FloatTensorType([None, COLUMNS]))])`";
+
 /// The names that a nested graph may use of the graphs around it.
 type Scope<'s, 'a> = Vec<&'s HashSet<&'a str>>;
 
@@ -60,6 +63,11 @@ impl Check<'_> {
     fn input(&self, value: &ValueInfo<'_>) -> Result<()> {
         match &value.kind {
             Type::Tensor(tensor) => self.interface(value.name, tensor, "input", true),
+            Type::Map(..) => Err(self.unsupported(format!(
+                "input {} is {}, and only tensors can be given; {OF_MAPS}",
+                quote(value.name),
+                value.kind
+            ))),
             kind => Err(self.unsupported(format!(
                 "input {} is {kind}, and only tensors can be given; make it of tensors inside the model",
                 quote(value.name)
