@@ -60,6 +60,15 @@ impl Project {
     /// When the model cannot be read, or one of them is not in its folder.
     pub(crate) fn model_data(&self, model: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let path = self.path(model);
+        if path.is_dir() {
+            let archive = path.with_extension("nnef.tgz");
+            bail!(
+                "`{}` is a folder; a model travels as one file\nhint: if it is an NNEF model, make an archive of it: `tar -czf {} -C {} .`",
+                path.display(),
+                archive.display(),
+                path.display()
+            );
+        }
         let bytes = File::open(&path).and_then(|file| samara_package::map(&file));
         let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
         let names = samara_backends::data_files(samara_compose::format_of(&path, &bytes)?, &bytes);

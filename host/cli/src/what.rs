@@ -18,8 +18,12 @@ use crate::error::Usage;
 use crate::grants;
 use crate::images::Images;
 use crate::input::read_bytes;
+use crate::nnef;
 use crate::packed::Packed;
 use crate::project::Project;
+
+/// The file that makes a folder a SavedModel of TensorFlow.
+const SAVED_MODEL: &str = "saved_model.pb";
 
 /// What a user names.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl What {
             images.check_local(text)?;
         }
         if path.is_dir() {
-            return Ok(What::Project(Box::new(Project::open(path)?)));
+            return Self::of_folder(path);
         }
         if !path.exists() {
             if looks_like_file(text) {
@@ -76,6 +80,28 @@ impl What {
                 "`{text}` is neither a folder with `samara.toml`, nor a component (`.wasm`), nor a model: {unknown}"
             ),
         }
+    }
+
+    /// A function's folder, or an NNEF model's.
+    fn of_folder(folder: &Path) -> Result<Self> {
+        if folder.join(manifest::FILE_NAME).exists() {
+            return Ok(What::Project(Box::new(Project::open(folder)?)));
+        }
+        if nnef::is_model(folder) {
+            return Ok(What::Model(folder.to_owned()));
+        }
+        let shown = folder.display();
+        let saved_model = folder.join(SAVED_MODEL);
+        if saved_model.is_file()
+            && let Err(unknown) = Format::recognise(&read_head(&saved_model)?, SAVED_MODEL)
+        {
+            bail!("`{shown}` cannot be run: {unknown}");
+        }
+        bail!(
+            "`{shown}` is neither the folder of a function, which has a file `{}`, nor that of an NNEF model, which has a file `{}`\nhint: make a new function with `samara new NAME`, or name the folder of one",
+            manifest::FILE_NAME,
+            nnef::GRAPH
+        );
     }
 
     /// The manifest, where there is one.
@@ -250,7 +276,7 @@ fn stages(manifest: &Manifest, read: &dyn Fn(&Path) -> Result<Bytes>) -> Result<
 }
 
 fn model_file(path: &Path) -> Result<ModelFile> {
-    let bytes = Bytes::from(read_bytes(path)?);
+    let bytes = Bytes::from(if nnef::is_model(path) { nnef::archive(path)? } else { read_bytes(path)? });
     let names = samara_backends::data_files(format_of(path, &bytes)?, &bytes);
     let identity = samara_engine::sha256(&bytes);
     Ok(ModelFile::on_disk(path.to_owned(), bytes, identity, &names))
