@@ -14,6 +14,7 @@ mod image_faults;
 mod image_trust;
 mod images;
 mod k8s;
+mod labels;
 mod languages;
 mod programs;
 mod projects;

@@ -48,6 +48,6 @@ pub use plan::{KernelTime, Plan, PlanStep, Planned};
 pub use pool::{Pool, ResidentSummary};
 pub use precision::{Precision, UnknownPrecision};
 pub use resident::{Answer, ResidentModel};
-pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};
+pub use signature::{ANY_SIZE, Quantisation, Signature, TensorSpec, format_shape};
 pub use target::{Target, UnknownTarget};
 pub use tensor::{NamedTensor, Tensor, TensorError};

@@ -356,6 +356,18 @@ fn outside(name: &str, location: &str, offset: usize, length: usize) -> TensorPr
     data
 }
 
+/// Gives two columns as they are, called `no` and `yes`.
+pub fn labelled() -> Vec<u8> {
+    let classes = ["no", "yes"].map(str::to_owned).to_vec();
+    Model::new()
+        .domain("ai.onnx.ml", 3)
+        .input("x", FP32, &["n", "2"])
+        .node_with("ZipMap", &["x"], &["y"], &[("classlabels_strings", Attribute::Texts(classes))])
+        .in_domain("ai.onnx.ml")
+        .output("y", FP32, &["n", "2"])
+        .bytes()
+}
+
 /// A table of small, distinct numbers.
 fn weights(name: &str, rows: usize, columns: usize) -> TensorProto {
     let scale = 1.0 / rows as f32;

@@ -30,6 +30,8 @@ struct Facts<'a> {
     loaded: &'a Loaded,
     source: &'a FunctionSource,
     capabilities: Capabilities,
+    /// Of `[labels]`, and of the models.
+    labels: BTreeMap<String, Vec<String>>,
     image: Option<ImageFacts<'a>>,
     /// What a run of each model does, where that was asked for.
     plans: BTreeMap<String, Plan>,
@@ -41,6 +43,8 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
     let source = what.source(&args.models, &args.place, &args.grants, &images)?;
     let loaded = Loaded::load(&what, source.clone(), Use::Once, settings, printer)?;
     let capabilities = what.manifest().map(|manifest| manifest.capabilities.clone()).unwrap_or_default();
+    let labels = what.manifest().map(|manifest| manifest.labels.clone()).unwrap_or_default();
+    let labels = loaded.function.signature().map_or(labels.clone(), |signature| signature.labels(labels));
     let image = match &what {
         What::Packed(packed) => {
             packed.image().map(|image| ImageFacts::read(&images.store()?, image)).transpose()?
@@ -48,7 +52,7 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
         _ => None,
     };
     let plans = if args.plan { plans(&loaded, printer)? } else { BTreeMap::new() };
-    let facts = Facts { loaded: &loaded, source: &source, capabilities, image, plans };
+    let facts = Facts { loaded: &loaded, source: &source, capabilities, labels, image, plans };
     if printer.is_json() {
         printer.json(&facts.as_json())?;
     } else {
@@ -85,6 +89,10 @@ pub(crate) fn signature_json(signature: &Signature) -> Value {
         if !spec.labels.is_empty() {
             entry["labels"] = spec.labels.as_slice().into();
         }
+        if let Some(known) = spec.quantisation {
+            entry["quantization"] =
+                json!({ "scale": known.scale_in_decimals(), "zero_point": known.zero_point });
+        }
         entry
     };
     let specs = |specs: &[TensorSpec]| specs.iter().map(spec).collect::<Vec<Value>>();
@@ -104,13 +112,31 @@ impl Facts<'_> {
             "name": function.name(),
             "version": Some(&self.loaded.version).filter(|version| !version.is_empty()),
             "kind": function.kind().to_string(),
-            "signature": function.signature().map(signature_json),
+            "signature": self.signature().as_ref().map(signature_json),
+            "labels": self.labels,
             "stages": stages,
             "models": models,
             "capabilities": capabilities_json(&self.capabilities),
             "limits": limits_json(&self.source.limits),
             "image": self.image.as_ref().map(ImageFacts::as_json),
         })
+    }
+
+    /// What it takes and gives, with the labels that somebody has set.
+    fn signature(&self) -> Option<Signature> {
+        let mut signature = self.loaded.function.signature()?.clone();
+        for output in &mut signature.outputs {
+            output.labels = self.labels.get(&output.name).cloned().unwrap_or_default();
+        }
+        Some(signature)
+    }
+
+    /// Labels of what is no output.
+    fn stray_labels(&self) -> Vec<String> {
+        let signature = self.loaded.function.signature();
+        let is_output = |name: &str| signature.is_some_and(|signature| signature.output(name).is_some());
+        let stray = self.labels.iter().filter(|(name, _)| !is_output(name));
+        stray.map(|(name, labels)| format!("{}: {}, of no output", line(name), labels.len())).collect()
     }
 
     fn model_json(&self, name: &str, model: &ResidentModel) -> Value {
@@ -135,7 +161,7 @@ impl Facts<'_> {
             version => format!(" {version}"),
         };
         let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind().detail());
-        if let Some(signature) = function.signature() {
+        if let Some(signature) = self.signature() {
             text.push_str(&specs_text("inputs", &signature.inputs));
             text.push_str(&specs_text("outputs", &signature.outputs));
         }
@@ -144,6 +170,7 @@ impl Facts<'_> {
         let models: Vec<String> =
             function.models().iter().flat_map(|(name, model)| self.model_text(name, model)).collect();
         text.push_str(&section("models", &models));
+        text.push_str(&section("labels", &self.stray_labels()));
         text.push_str(&section("asks for", &capabilities_text(&self.capabilities)));
         text.push_str(&section("limits", &limits_text(&self.source.limits)));
         text.push_str(&self.image.as_ref().map(ImageFacts::as_text).unwrap_or_default());
@@ -207,8 +234,11 @@ fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
     let lines = |spec: &TensorSpec| {
         let media_type =
             spec.media_type.as_deref().map(|media_type| format!("  {media_type}")).unwrap_or_default();
-        let line =
-            format!("{:<width$}  {}{}{media_type}", spec.name, spec.datatype, format_shape(&spec.shape));
+        let quantisation = spec.quantisation.map_or_else(String::new, |known| {
+            format!("  {DIM}scale {}, zero point {}{DIM:#}", known.scale, known.zero_point)
+        });
+        let shape = format_shape(&spec.shape);
+        let line = format!("{:<width$}  {}{shape}{media_type}{quantisation}", spec.name, spec.datatype);
         std::iter::once(line).chain(labels_text(&spec.labels))
     };
     section(title, &specs.iter().flat_map(lines).collect::<Vec<_>>())
