@@ -51,6 +51,8 @@ fn they_are_the_same_wherever_the_function_goes() {
             crate::support::ran(command.args(["--input", "[0, 0, 0, 0]"]).env("SAMARA_ONNXRUNTIME", library));
         assert_eq!(numbers(&ran.response(), "y"), [1.0, 2.0, 3.0, 4.0]);
     }
+    place.samara(&["new", "made", "--model", "f/nets/net.onnx"]).good();
+    is_right(&["run", "made"]);
     let facts = place.json(&["inspect", "beside:1"]);
     assert_eq!(facts["models"]["net"]["data"], json!([{ "file": "data/net.onnx.data", "bytes": 24 }]));
     let bom = &facts["image"]["boms"][0];

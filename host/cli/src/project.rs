@@ -71,15 +71,7 @@ impl Project {
         }
         let bytes = File::open(&path).and_then(|file| samara_package::map(&file));
         let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
-        let names = samara_backends::data_files(samara_compose::format_of(&path, &bytes)?, &bytes);
-        let data = names.into_iter().map(|name| {
-            let file = samara_nn::data_file(samara_nn::folder_of(&path), &name).map_err(|error| {
-                let name = printable(&name);
-                anyhow::anyhow!("the weights of `{}` are in the file `{name}`, {error}", model.display())
-            })?;
-            Ok((name, file))
-        });
-        data.collect()
+        data_files(&path, &bytes).with_context(|| format!("cannot use `{}`", model.display()))
     }
 
     /// Builds the components where one is missing or older than a source.
@@ -164,6 +156,20 @@ impl Project {
         let inside = tests.map(PathBuf::as_path).chain(models).chain(manifest.components());
         inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).chain(data).collect()
     }
+}
+
+/// The files that a model on the disk keeps weights in, by the names that it has for
+/// them.
+///
+/// # Errors
+/// When one of them is not in its folder.
+pub(crate) fn data_files(model: &Path, bytes: &[u8]) -> Result<BTreeMap<String, PathBuf>> {
+    let names = samara_backends::data_files(samara_compose::format_of(model, bytes)?, bytes);
+    let file = |name: String| match samara_nn::data_file(samara_nn::folder_of(model), &name) {
+        Ok(file) => Ok((name, file)),
+        Err(error) => bail!("its weights are in the file `{}`, {error}", printable(&name)),
+    };
+    names.into_iter().map(file).collect()
 }
 
 /// Whether the Rust of this folder can build for WASI; `None` where there is no

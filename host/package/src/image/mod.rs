@@ -22,6 +22,7 @@ mod layers;
 mod open;
 mod pack;
 mod parts;
+mod plan;
 mod source;
 mod tar_read;
 #[cfg(test)]

@@ -158,7 +158,7 @@ pub(super) fn beside(model: &str, name: &str) -> Result<String, String> {
     let folder = model.rsplit_once('/').map_or("", |(folder, _)| folder);
     // Joined, an absolute name would no longer be one.
     let name = normal_path(name, false)?;
-    normal_path(&format!("{folder}/{name}").trim_start_matches('/'), false)
+    normal_path(format!("{folder}/{name}").trim_start_matches('/'), false)
 }
 
 /// The path of a file in an image.
