@@ -56,7 +56,7 @@ pub(crate) fn request(bytes: Vec<u8>) -> ModelRequest {
         identity: sha256(&bytes),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     ModelRequest { source, choice: Choice::Auto, options: LoadOptions::default(), batch: None }
 }

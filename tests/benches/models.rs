@@ -16,8 +16,8 @@ use samara_engine::{
     Reuse, StageSource, component_for_model, sha256,
 };
 use samara_nn::{
-    BackendRegistry, Choice, Compute, Datatype, Format, LoadOptions, Model, ModelSource, Pool, RunContext,
-    Tensor,
+    BackendRegistry, Beside, Choice, Compute, Datatype, Format, LoadOptions, Model, ModelSource, Pool,
+    RunContext, Tensor,
 };
 use serde::Deserialize;
 
@@ -355,7 +355,7 @@ fn source(folder: &Path, case: &Case) -> Result<ModelSource> {
         identity: sha256(&bytes),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: Beside::Nothing,
     })
 }
 

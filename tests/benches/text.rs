@@ -112,7 +112,7 @@ fn request(engine: &str, model: &[u8], threads: usize) -> ModelRequest {
         identity: sha256(model),
         format: Format::Onnx,
         bytes: model.to_vec().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { threads, ..LoadOptions::default() };
     ModelRequest { source, choice: Choice::from(engine), options, batch: None }

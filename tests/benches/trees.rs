@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
                     identity: name.to_owned(),
                     format: Format::Onnx,
                     bytes: bytes.clone().into(),
-                    path: None,
+                    beside: samara_nn::Beside::Nothing,
                 };
                 let options = LoadOptions { threads: 1, ..LoadOptions::default() };
                 let (_, model) = backends.load(&source, &Choice::from(backend), &options)?;

@@ -66,7 +66,7 @@ pub(crate) fn child(arguments: &[String]) -> Result<()> {
         identity: read.to_string(),
         format: Format::Onnx,
         bytes: model.bytes.clone(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let resident = pool.acquire(&source, &Choice::Named(engine.clone()), &LoadOptions::default())?;
     drop(source);

@@ -3,6 +3,7 @@
 
 mod answers;
 mod backends;
+mod beside;
 mod documents;
 mod edge;
 mod embed_text;
@@ -13,6 +14,7 @@ mod image_faults;
 mod image_trust;
 mod images;
 mod k8s;
+mod labels;
 mod languages;
 mod programs;
 mod projects;

@@ -86,7 +86,7 @@ fn source() -> FunctionSource {
         identity: sha256(&bytes),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let request =
         ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default(), batch: None };

@@ -31,6 +31,7 @@ mod tract;
 #[cfg(feature = "gpu")]
 mod wgpu;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,6 +139,25 @@ pub fn check(source: &ModelSource) -> Result<()> {
         Format::Onnx => check_onnx(source),
         _ => Ok(()),
     }
+}
+
+/// The names of the files that a model keeps weights in, beside its own file, each
+/// once. None where it is damaged: loading it says so.
+pub fn data_files(format: Format, bytes: &[u8]) -> BTreeSet<String> {
+    match format {
+        Format::Onnx => onnx_data_files(bytes),
+        _ => BTreeSet::new(),
+    }
+}
+
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+fn onnx_data_files(bytes: &[u8]) -> BTreeSet<String> {
+    onnx::data_files(bytes)
+}
+
+#[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
+fn onnx_data_files(_: &[u8]) -> BTreeSet<String> {
+    BTreeSet::new()
 }
 
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]

@@ -12,6 +12,7 @@ mod read;
 mod types;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use samara_nn::{Datatype, Error, ModelSource, Result};
@@ -173,6 +174,25 @@ impl<'a> Outline<'a> {
         found
     }
 
+    /// Whether weights of a graph inside a node lie in other files.
+    pub(crate) fn has_nested_external_data(&self) -> bool {
+        let mut outer = self.graph.initializers.iter().collect::<Vec<_>>();
+        outer.extend(self.graph.nodes.iter().flat_map(|node| &node.tensors));
+        let outer = outer.iter().filter(|data| data.external.is_some()).count();
+        let mut all = 0;
+        self.for_each_data(&mut |data| all += usize::from(data.external.is_some()));
+        all > outer
+    }
+
+    /// The names of files beside the model's own that have weights, each once.
+    pub(crate) fn data_files(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.for_each_data(&mut |data| {
+            names.extend(data.external.as_ref().map(|file| file.location.to_owned()))
+        });
+        names
+    }
+
     /// Whether it has operators of `ai.onnx.ml` and takes any number of rows.
     /// Converters declare one label as its output then.
     pub(crate) fn has_learned_of_rows(&self) -> bool {
@@ -223,6 +243,11 @@ impl fmt::Display for Node<'_> {
         let name = if self.name.is_empty() { self.outputs.first().unwrap_or(&"") } else { &self.name };
         write!(f, "node {} (operator `{}`)", quote(name), short(self.operator))
     }
+}
+
+/// The names of files that a model keeps weights in; none where it is damaged.
+pub(crate) fn data_files(bytes: &[u8]) -> BTreeSet<String> {
+    read_model(bytes).map(|outline| outline.data_files()).unwrap_or_default()
 }
 
 /// Reads one node.

@@ -17,8 +17,8 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session as NativeSession, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 use samara_nn::{
-    ANY_SIZE, Backend, Batching, Device, Error, Footprint, Format, LoadOptions, Mismatch, Model, ModelSource,
-    Probe, Result, RunContext, Session, Signature, Target, Tensor, TensorSpec,
+    ANY_SIZE, Backend, Batching, Beside, Device, Error, Footprint, Format, LoadOptions, Mismatch, Model,
+    ModelSource, Probe, Result, RunContext, Session, Signature, Target, Tensor, TensorSpec,
 };
 
 use crate::onnx::{Flat, Outline, Outputs, Type, quote};
@@ -125,6 +125,10 @@ impl Backend for OnnxRuntime {
         let flat = Flat::of(source, NAME)?;
         let source = &*flat.source;
         let outline = Outline::read_with(source, NAME, Outputs::Sequences)?;
+        if matches!(source.beside, Beside::Files(_)) && outline.has_nested_external_data() {
+            let reason = "a graph inside of it has its data in another file, which the library finds beside a model on the disk alone";
+            return Err(unsupported(source, reason.to_owned()));
+        }
         let opener = Opener {
             library: loaded.clone(),
             source: source.clone(),
@@ -232,7 +236,10 @@ impl Opener {
             }
             let session = builder.commit_from_memory(&self.source.bytes);
             session
-                .and_then(|session| Native::new(session, self.turn(), self.library.arena.clone()))
+                .and_then(|session| {
+                    let weights = self.source.beside.clone();
+                    Native::new(session, self.turn(), weights, self.library.arena.clone())
+                })
                 .map_err(|error| refused(&self.source, &error))
         })
     }
@@ -274,12 +281,15 @@ impl Opener {
             .with_env_allocators()?
             // Weights are as large as the file says and go with their session.
             .with_device_allocated_initializers()?;
-        let directory = self.source.path.as_deref().and_then(|path| path.parent());
-        if let (true, Some(directory)) = (self.has_external_data, directory) {
-            // The folder in which names of weight files are looked up.
-            let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-            let key = "session.model_external_initializers_file_folder_path";
-            builder = builder.with_config_entry(key, directory.to_string_lossy())?;
+        match &self.source.beside {
+            Beside::Folder(folder) if self.has_external_data => {
+                // The folder in which names of weight files are looked up.
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                let key = "session.model_external_initializers_file_folder_path";
+                builder = builder.with_config_entry(key, folder.to_string_lossy())?;
+            }
+            Beside::Files(files) => native::add_files(&mut builder, files)?,
+            _ => {}
         }
         Ok(builder)
     }

@@ -46,6 +46,15 @@ pub(crate) struct Quantisation {
     pub axis: i32,
 }
 
+impl Quantisation {
+    /// The one scale of all elements, where there is one.
+    fn of_all(&self) -> Option<samara_nn::Quantisation> {
+        let (&[scale], zero_points) = (&self.scales[..], &self.zero_points[..]) else { return None };
+        let zero_point = zero_points.first().copied().unwrap_or_default();
+        (scale != 0.0).then_some(samara_nn::Quantisation { scale, zero_point })
+    }
+}
+
 pub(crate) struct Operator {
     pub code: u32,
     /// Tensors of its graph, -1 for one that is left out.
@@ -156,5 +165,6 @@ fn spec(name: Option<&str>, graph: &Graph<'_>, index: u32) -> std::result::Resul
         })?;
     let shape = tensor.open_shape.as_ref().unwrap_or(&tensor.shape);
     let shape: Vec<i64> = shape.iter().map(|&size| i64::from(size)).collect();
-    Ok(TensorSpec::new(name, datatype, shape))
+    let quantisation = tensor.quantisation.of_all().filter(|_| !datatype.is_float());
+    Ok(TensorSpec { quantisation, ..TensorSpec::new(name, datatype, shape) })
 }

@@ -4,6 +4,7 @@
 pub(crate) mod error;
 mod guard;
 mod indices;
+mod inline;
 mod ml;
 mod nnef;
 mod plan;

@@ -72,7 +72,7 @@ pub(crate) fn load(backend: &str, bytes: &[u8]) -> Result<Arc<dyn Model>> {
         identity: "model".to_owned(),
         format: Format::Onnx,
         bytes: bytes.to_vec().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { target, ..LoadOptions::default() };
     Ok(backends().unwrap().load(&source, &Choice::from(backend), &options)?.1)

@@ -129,7 +129,7 @@ pub(crate) fn load(
         identity: name.to_owned(),
         format: Format::Onnx,
         bytes: bytes.to_vec().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     Ok(backends.load(&source, &Choice::from(backend), &LoadOptions::default())?.1)
 }

@@ -31,7 +31,7 @@ fn memory_is_given_back() {
                 identity: "wide".to_owned(),
                 format: Format::Onnx,
                 bytes: ready::slow(WIDTH, 6).into(),
-                path: None,
+                beside: samara_nn::Beside::Nothing,
             };
             let (_, model) = backends.load(&source, &Choice::from(name), &LoadOptions::default()).unwrap();
             let input = Tensor::from_vec([rows, WIDTH], vec![0.5f32; rows * WIDTH]).unwrap();
@@ -58,7 +58,7 @@ fn weights_are_there_once_however_many_sessions() {
         identity: "matmul".to_owned(),
         format: Format::Onnx,
         bytes: ready::matmul(WEIGHTS).into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let (_, model) = backends.load(&source, &Choice::from("onnxruntime"), &LoadOptions::default()).unwrap();
     let input = [Tensor::from_vec([1, WEIGHTS], vec![0.5f32; WEIGHTS]).unwrap()];

@@ -27,7 +27,7 @@ fn load(bytes: Vec<u8>) -> Result<Arc<dyn Model>> {
         identity: "layer".to_owned(),
         format: Format::Nnef,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let registry = registry(&RegistryOptions::default());
     registry.load(&source, &Choice::Auto, &LoadOptions::default()).map(|(_, model)| model)

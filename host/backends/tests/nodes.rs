@@ -182,7 +182,7 @@ impl Subject<'_> {
             identity: case.name.clone(),
             format: Format::Onnx,
             bytes: model.to_vec().into(),
-            path: None,
+            beside: samara_nn::Beside::Nothing,
         };
         let options = LoadOptions { target: self.target, ..LoadOptions::default() };
         let loaded = self.backends.load(&source, &Choice::from(self.backend), &options);

@@ -29,7 +29,7 @@ fn load(
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: ready::classifier().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { target, ..LoadOptions::default() };
     Ok(backends.load(&source, &Choice::from("onnxruntime"), &options)?.1)

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{
-    Batching, Choice, Format, LoadOptions, Model, ModelSource, NamedTensor, Result, RunContext, Tensor,
+    Batching, Beside, Choice, Format, LoadOptions, Model, ModelSource, NamedTensor, Result, RunContext,
+    Tensor,
 };
 use serde::Deserialize;
 
@@ -100,7 +101,7 @@ fn load(name: &str, model: &[u8]) -> Result<Arc<dyn Model>> {
         identity: name.to_owned(),
         format: Format::Onnx,
         bytes: model.to_vec().into(),
-        path: None,
+        beside: Beside::Nothing,
     };
     let backends = registry(&RegistryOptions::default());
     Ok(backends.load(&source, &Choice::from("tract"), &LoadOptions::default())?.1)

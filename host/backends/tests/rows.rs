@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{
-    Batching, Choice, Error, ErrorKind, Format, LoadOptions, Mismatch, Model, ModelSource, Result,
+    Batching, Beside, Choice, Error, ErrorKind, Format, LoadOptions, Mismatch, Model, ModelSource, Result,
     RunContext, Tensor,
 };
 use samara_test::onnx::{Attribute, FP32, Model as Onnx};
@@ -34,7 +34,7 @@ fn load(tensor_limit: u64) -> Arc<dyn Model> {
         identity: "pictures".to_owned(),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: Beside::Nothing,
     };
     let registry = registry(&RegistryOptions { tensor_limit, ..RegistryOptions::default() });
     registry.load(&source, &Choice::from("tract"), &LoadOptions::default()).unwrap().1

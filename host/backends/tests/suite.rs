@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use samara_backends::{RegistryOptions, registry};
 use samara_nn::{
-    Backend, BackendRegistry, Choice, Format, LoadOptions, Model, ModelSource, Probe, Result, RunContext,
-    Target, Tensor,
+    Backend, BackendRegistry, Beside, Choice, Format, LoadOptions, Model, ModelSource, Probe, Result,
+    RunContext, Target, Tensor,
 };
 
 /// A backend under test and what it is known to lack.
@@ -70,7 +70,7 @@ pub(crate) fn source(name: &str, bytes: Vec<u8>, path: Option<&Path>) -> ModelSo
         identity: name.to_owned(),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: path.map(Path::to_owned),
+        beside: path.map(Beside::folder_of).unwrap_or_default(),
     }
 }
 
@@ -162,6 +162,7 @@ macro_rules! runner {
                 kinds::scalars_of_every_datatype_pass,
                 kinds::functions_of_the_model_are_called_or_refused,
                 kinds::inputs_that_are_no_tensors_are_refused,
+                kinds::maps_are_refused_with_what_to_do,
                 kinds::outputs_that_are_no_tensors_are_refused,
                 kinds::sequences_of_tensors_are_stacked,
                 kinds::sequences_of_several_shapes_fail_the_run,
@@ -172,6 +173,8 @@ macro_rules! runner {
                 hostile::indices_that_lead_nowhere_are_errors,
                 hostile::places_that_are_not_there_are_errors,
                 files::weights_beside_the_model_are_read,
+                files::weights_that_came_along_are_read,
+                files::weights_of_inner_graphs_come_along_or_are_refused,
                 files::weights_outside_the_directory_are_refused,
                 files::weight_files_that_are_too_short_are_refused,
             }

@@ -24,7 +24,7 @@ pub(crate) fn source(name: &str, bytes: Vec<u8>) -> ModelSource {
         identity: name.to_owned(),
         format: Format::Tflite,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     }
 }
 

@@ -42,7 +42,7 @@ fn a_session_that_ends_elsewhere_leaves_nothing_on_a_thread() {
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: ready::perceptron().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let (_, model) = backends.load(&source, &Choice::from("tract"), &LoadOptions::default()).unwrap();
     let input = Tensor::from_vec([1, 512], vec![0.5f32; 512]).unwrap();

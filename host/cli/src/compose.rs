@@ -195,9 +195,11 @@ fn litert_libraries(store: Option<&Store>) -> Vec<PathBuf> {
     samara_compose::litert_libraries(&folders)
 }
 
-/// A file's name without its extension.
+/// A file's or folder's name without its extension.
 pub(crate) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    // `.` and `..` have one elsewhere only.
+    let named = path.file_stem().is_none().then(|| path.canonicalize().ok()).flatten();
+    named.as_deref().unwrap_or(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Starts loading the models while the sandbox is still being set up; the

@@ -16,6 +16,7 @@ mod images;
 mod input;
 mod interface;
 mod logs;
+mod nnef;
 mod output;
 mod packed;
 mod printer;

@@ -1,7 +1,7 @@
 //! A function's folder: whether its components are up to date, and building
 //! them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use samara_package::Manifest;
 use samara_package::manifest::FILE_NAME;
 
+use crate::output::printable;
 use crate::printer::Printer;
 
 /// The target that Rust functions are built for.
@@ -50,6 +51,27 @@ impl Project {
     /// Where a file of the function is.
     pub(crate) fn path(&self, inside: &Path) -> PathBuf {
         self.folder.join(inside)
+    }
+
+    /// The files that a model of the folder keeps weights in, by the names that it
+    /// has for them.
+    ///
+    /// # Errors
+    /// When the model cannot be read, or one of them is not in its folder.
+    pub(crate) fn model_data(&self, model: &Path) -> Result<BTreeMap<String, PathBuf>> {
+        let path = self.path(model);
+        if path.is_dir() {
+            let archive = path.with_extension("nnef.tgz");
+            bail!(
+                "`{}` is a folder; a model travels as one file\nhint: if it is an NNEF model, make an archive of it: `tar -czf {} -C {} .`",
+                path.display(),
+                archive.display(),
+                path.display()
+            );
+        }
+        let bytes = File::open(&path).and_then(|file| samara_package::map(&file));
+        let bytes = bytes.with_context(|| format!("cannot read `{}`", path.display()))?;
+        data_files(&path, &bytes).with_context(|| format!("cannot use `{}`", model.display()))
     }
 
     /// Builds the components where one is missing or older than a source.
@@ -128,9 +150,26 @@ impl Project {
         let manifest = &self.manifest;
         let tests = manifest.tests.iter().flat_map(|test| [&test.inputs, &test.expect]);
         let models = manifest.models.values().filter_map(|model| model.path.file());
+        // What is wrong with a model is told when it is loaded.
+        let data = models.clone().filter_map(|model| self.model_data(model).ok()).flatten();
+        let data: Vec<PathBuf> = data.map(|(_, file)| file).collect();
         let inside = tests.map(PathBuf::as_path).chain(models).chain(manifest.components());
-        inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).collect()
+        inside.chain([Path::new(FILE_NAME)]).map(|path| self.path(path)).chain(data).collect()
     }
+}
+
+/// The files that a model on the disk keeps weights in, by the names that it has for
+/// them.
+///
+/// # Errors
+/// When one of them is not in its folder.
+pub(crate) fn data_files(model: &Path, bytes: &[u8]) -> Result<BTreeMap<String, PathBuf>> {
+    let names = samara_backends::data_files(samara_compose::format_of(model, bytes)?, bytes);
+    let file = |name: String| match samara_nn::data_file(samara_nn::folder_of(model), &name) {
+        Ok(file) => Ok((name, file)),
+        Err(error) => bail!("its weights are in the file `{}`, {error}", printable(&name)),
+    };
+    names.into_iter().map(file).collect()
 }
 
 /// Whether the Rust of this folder can build for WASI; `None` where there is no

@@ -7,12 +7,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use samara_nn::Format;
 use samara_package::Digest;
-use samara_package::bom::{self, Bom, Model, Package};
-use samara_package::image::Image;
+use samara_package::bom::{self, Bom, Model, ModelData, Package};
+use samara_package::image::{Image, ModelFile};
 use samara_package::media_types;
 use samara_package::store::Session;
 
 use crate::project::{Project, WASM_TARGET};
+use crate::what::data_files;
 
 /// Makes the bill of materials and attaches it to the function's image.
 ///
@@ -21,21 +22,29 @@ use crate::project::{Project, WASM_TARGET};
 pub(crate) fn attach(session: &Session, project: &Project, image: &Image) -> Result<()> {
     let function = &project.manifest.function;
     let packages = packages(project).context("cannot list the packages of the function's code")?;
-    let models = image.models().iter().map(|(name, model)| Model {
-        name: name.clone(),
-        digest: Digest::of(&model.bytes),
-        format: format_name(&model.path),
-        size: model.bytes.len() as u64,
+    let models = image.models().iter().map(|(name, model)| {
+        Ok(Model {
+            name: name.clone(),
+            digest: Digest::of(&model.bytes),
+            format: format_name(&model.path),
+            size: model.bytes.len() as u64,
+            data: data_files(model)?.iter().map(|name| model_data(model, name)).collect::<Result<_>>()?,
+        })
     });
     let bom = Bom {
         name: function.name.clone(),
         version: function.version.clone(),
         digest: Some(image.digest()),
         packages,
-        models: models.collect(),
+        models: models.collect::<Result<_>>()?,
     };
     bom::attach(session, &image.digest(), media_types::CYCLONEDX, &bom.to_cyclonedx())?;
     Ok(())
+}
+
+fn model_data(model: &ModelFile, name: &str) -> Result<ModelData> {
+    let file = model.data(name)?;
+    Ok(ModelData { digest: Digest::of(&file.bytes), size: file.bytes.len() as u64, path: file.path })
 }
 
 fn format_name(path: &Path) -> String {

@@ -1,6 +1,6 @@
 //! What a user names to run or look at, and the function that it makes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use samara_compose::{ModelFile, component, format_of, model_stage};
 use samara_engine::{FunctionSource, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
 use samara_nn::{Format, HEAD};
 use samara_package::manifest::{self, ModelPath, TestCase};
-use samara_package::{InvalidReference, Manifest, Reference};
+use samara_package::{InvalidReference, Manifest, Reference, image};
 
 use crate::args::{GrantArgs, ModelArg, PlaceArgs};
 use crate::compose;
@@ -18,8 +18,12 @@ use crate::error::Usage;
 use crate::grants;
 use crate::images::Images;
 use crate::input::read_bytes;
+use crate::nnef;
 use crate::packed::Packed;
 use crate::project::Project;
+
+/// The file that makes a folder a SavedModel of TensorFlow.
+const SAVED_MODEL: &str = "saved_model.pb";
 
 /// What a user names.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl What {
             images.check_local(text)?;
         }
         if path.is_dir() {
-            return Ok(What::Project(Box::new(Project::open(path)?)));
+            return Self::of_folder(path);
         }
         if !path.exists() {
             if looks_like_file(text) {
@@ -76,6 +80,28 @@ impl What {
                 "`{text}` is neither a folder with `samara.toml`, nor a component (`.wasm`), nor a model: {unknown}"
             ),
         }
+    }
+
+    /// A function's folder, or an NNEF model's.
+    fn of_folder(folder: &Path) -> Result<Self> {
+        if folder.join(manifest::FILE_NAME).exists() {
+            return Ok(What::Project(Box::new(Project::open(folder)?)));
+        }
+        if nnef::is_model(folder) {
+            return Ok(What::Model(folder.to_owned()));
+        }
+        let shown = folder.display();
+        let saved_model = folder.join(SAVED_MODEL);
+        if saved_model.is_file()
+            && let Err(unknown) = Format::recognise(&read_head(&saved_model)?, SAVED_MODEL)
+        {
+            bail!("`{shown}` cannot be run: {unknown}");
+        }
+        bail!(
+            "`{shown}` is neither the folder of a function, which has a file `{}`, nor that of an NNEF model, which has a file `{}`\nhint: make a new function with `samara new NAME`, or name the folder of one",
+            manifest::FILE_NAME,
+            nnef::GRAPH
+        );
     }
 
     /// The manifest, where there is one.
@@ -186,7 +212,8 @@ fn project_models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<Str
         let file = match &model.path {
             ModelPath::File(path) => model_file(&project.path(path)),
             ModelPath::Image { reference, part } => {
-                images.model(&project.folder, reference, part.as_deref()).map(ModelFile::from)
+                let file = images.model(&project.folder, reference, part.as_deref());
+                file.and_then(|file| packed_model(&file))
             }
         };
         let file =
@@ -222,7 +249,12 @@ fn packed_source(
     packed: &Packed,
     place: &PlaceArgs,
 ) -> Result<(Vec<StageSource>, BTreeMap<String, ModelRequest>)> {
-    let models = packed.models.iter().map(|(name, model)| (name.clone(), ModelFile::from(model.clone())));
+    let models = packed.models.iter().map(|(name, model)| {
+        let file = packed_model(model)
+            .with_context(|| format!("cannot load `[model.{name}]` of `{}`", packed.origin))?;
+        Ok((name.clone(), file))
+    });
+    let models: BTreeMap<String, ModelFile> = models.collect::<Result<_>>()?;
     let Some(manifest) = &packed.manifest else {
         let stages = packed.components.values();
         let stages = stages.map(|bytes| component(&packed.name, bytes.clone(), BTreeMap::new())).collect();
@@ -235,7 +267,7 @@ fn packed_source(
             .cloned()
             .with_context(|| format!("`{}` has no component `{}`", packed.origin, path.display()))
     };
-    Ok((stages(manifest, &read)?, samara_compose::requests(manifest, models.collect(), &place.into())?))
+    Ok((stages(manifest, &read)?, samara_compose::requests(manifest, models, &place.into())?))
 }
 
 /// The stages of a manifest, with the components that `read` gives.
@@ -244,8 +276,24 @@ fn stages(manifest: &Manifest, read: &dyn Fn(&Path) -> Result<Bytes>) -> Result<
 }
 
 fn model_file(path: &Path) -> Result<ModelFile> {
-    let bytes = Bytes::from(read_bytes(path)?);
-    format_of(path, &bytes)?;
+    let bytes = Bytes::from(if nnef::is_model(path) { nnef::archive(path)? } else { read_bytes(path)? });
+    let names = samara_backends::data_files(format_of(path, &bytes)?, &bytes);
     let identity = samara_engine::sha256(&bytes);
-    Ok(ModelFile { path: path.to_owned(), bytes, identity, is_on_disk: true })
+    Ok(ModelFile::on_disk(path.to_owned(), bytes, identity, &names))
+}
+
+/// The names of the files that a packed model keeps weights in.
+///
+/// # Errors
+/// When its format is unknown.
+pub(crate) fn data_files(model: &image::ModelFile) -> Result<BTreeSet<String>> {
+    Ok(samara_backends::data_files(format_of(&model.path, &model.bytes)?, &model.bytes))
+}
+
+/// A packed model with the files that it keeps weights in.
+///
+/// # Errors
+/// When one of these is not there.
+pub(crate) fn packed_model(model: &image::ModelFile) -> Result<ModelFile> {
+    Ok(ModelFile::packed(model, &data_files(model)?)?)
 }

@@ -95,7 +95,7 @@ fn what_cannot_be_run_is_told_apart() {
         ("notes.md", "error: `notes.md` is neither a folder with `samara.toml`, nor a component"),
         (
             "empty",
-            "error: cannot use the folder `empty`\n  caused by: `empty` has no `samara.toml`\nhint: make a new",
+            "error: `empty` is neither the folder of a function, which has a file `samara.toml`, nor that of an NNEF model, which has a file `graph.nnef`\nhint: make a new",
         ),
     ];
     for (what, words) in cases {

@@ -218,3 +218,43 @@ fn a_model_that_no_backend_reads_is_not_packed() {
     );
     assert_eq!(place.samara(&["images", "--output", "json"]).out, "[]\n");
 }
+
+/// `y = x + w`, the weights in a file below the folder.
+fn nnef(place: &Place, folder: &str) {
+    let graph = "version 1.0;\ngraph net( x ) -> ( y ) {\n  x = external<scalar>(shape = [1, 2]);\n  \
+                 w = variable<scalar>(shape = [1, 2], label = 'layer/w');\n  y = add(x, w);\n}\n";
+    place.write(&format!("{folder}/graph.nnef"), graph);
+    let numbers =
+        |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let mut weights = [vec![0x4e, 0xef, 1, 0], numbers(&[8, 2, 1, 2, 0, 0, 0, 0, 0, 0, 32])].concat();
+    weights.resize(128, 0);
+    weights.extend([10f32, 20.0].iter().flat_map(|number| number.to_le_bytes()));
+    place.write(&format!("{folder}/layer/w.dat"), weights);
+}
+
+#[test]
+fn a_folder_with_a_graph_is_a_model() {
+    let place = Place::new();
+    nnef(&place, "sum.nnef");
+    for folder in ["sum.nnef", "./sum.nnef/"] {
+        let run = place.samara(&["--output", "json", "run", folder, "--input", "[[1, 2]]"]);
+        assert_eq!(run.json()["model_name"], "sum", "{}", run.err);
+        assert_eq!(run.json()["outputs"][0]["data"], serde_json::json!([11.0, 22.0]));
+    }
+    // A manifest may name it, but what travels is one file.
+    place.write("f/samara.toml", "[function]\nname = \"f\"\n[model.m]\npath = \"net\"\n");
+    nnef(&place, "f/net");
+    let run = place.samara(&["run", "f", "--input", "[[1, 2]]"]);
+    assert_eq!(run.out, "y  FP32[1,2]  [11.0, 22.0]\n", "{}", run.err);
+    refused(&place.samara(&["pack", "f"]), "hint: if it is an NNEF model, make an archive of it: `tar -czf");
+    // A function's folder is that, whatever else lies in it.
+    place.write("f/graph.nnef", "no graph");
+    assert_eq!(place.samara(&["run", "f", "--input", "[[1, 2]]"]).code, 0);
+}
+
+#[test]
+fn a_folder_of_another_kind_is_named_as_what_it_is() {
+    let place = Place::new();
+    place.write("saved/saved_model.pb", b"\x08\x01\x12\x90\x02");
+    refused(&place.samara(&["run", "saved"]), "`saved` cannot be run: it is a SavedModel of TensorFlow");
+}

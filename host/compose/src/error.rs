@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use samara_nn::UnknownFormat;
-use samara_package::manifest;
+use samara_package::{image, manifest};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -16,6 +16,8 @@ pub enum Error {
     NoFile { model: String },
     #[error("`{}` is no model that samara reads: {source}", path.display())]
     Format { path: PathBuf, source: UnknownFormat },
+    #[error(transparent)]
+    Data(#[from] image::Error),
     #[error("{reason}")]
     Place { reason: String },
 }
@@ -27,7 +29,7 @@ pub enum ErrorKind {
     NotFound,
     /// This build cannot do what is asked for.
     Unsupported,
-    /// The manifest says what makes no sense.
+    /// The manifest or the model says what makes no sense.
     Invalid,
 }
 
@@ -37,7 +39,7 @@ impl Error {
             Error::Model { source, .. } => source.kind(),
             Error::NoFile { .. } => ErrorKind::NotFound,
             Error::Format { .. } => ErrorKind::Unsupported,
-            Error::Place { .. } => ErrorKind::Invalid,
+            Error::Data(_) | Error::Place { .. } => ErrorKind::Invalid,
         }
     }
 }

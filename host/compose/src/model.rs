@@ -1,11 +1,12 @@
 //! Models: what a manifest says of them, with their files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use samara_engine::ModelRequest;
-use samara_nn::{BatchPolicy, Choice, Format, LoadOptions, ModelSource, Precision, Target};
+use samara_nn::{BatchPolicy, Beside, Choice, Format, LoadOptions, ModelSource, Precision, Target};
 use samara_package::{Manifest, image, manifest};
 
 use crate::error::{Error, Result};
@@ -19,8 +20,10 @@ pub struct ModelFile {
     pub bytes: Bytes,
     /// Tells equal files from others.
     pub identity: String,
-    /// Whether files beside it may hold weights.
-    pub is_on_disk: bool,
+    /// The files that it keeps weights in.
+    pub beside: Beside,
+    /// Bytes in those.
+    pub beside_bytes: u64,
 }
 
 /// Where whoever runs a function wants its models, instead of where the
@@ -46,9 +49,57 @@ struct ModelOptions {
     batch: Option<BatchPolicy>,
 }
 
-impl From<image::ModelFile> for ModelFile {
-    fn from(file: image::ModelFile) -> Self {
-        Self { path: file.path, bytes: file.bytes, identity: file.identity, is_on_disk: false }
+impl ModelFile {
+    /// A file of the disk; `identity` tells its bytes from others. What `names` names
+    /// are the files beside it that it keeps weights in: those that are not there are
+    /// told of when the model is loaded.
+    pub fn on_disk(path: PathBuf, bytes: Bytes, identity: String, names: &BTreeSet<String>) -> Self {
+        let folder = samara_nn::folder_of(&path);
+        let (mut parts, mut beside_bytes) = (vec![identity], 0u64);
+        for name in names {
+            let Ok(file) = samara_nn::data_file(folder, name) else { continue };
+            let Ok(metadata) = file.metadata() else { continue };
+            beside_bytes = beside_bytes.saturating_add(metadata.len());
+            // They are large: when one was written stands for what is in it.
+            let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            parts.push(format!("{name:?} {} {} {written:?}", file.display(), metadata.len()));
+        }
+        let beside = Beside::folder_of(&path);
+        Self { beside, beside_bytes, identity: joined(parts), path, bytes }
+    }
+
+    /// A file of an image or bundle, which keeps weights in the files that it calls
+    /// `names`.
+    ///
+    /// # Errors
+    /// When one of these is not there, or may not be used.
+    pub fn packed(file: &image::ModelFile, names: &BTreeSet<String>) -> Result<Self> {
+        let (mut parts, mut files) = (vec![file.identity.clone()], BTreeMap::new());
+        for name in names {
+            let data = file.data(name)?;
+            parts.push(format!("{name:?} {}", data.identity));
+            files.insert(name.clone(), data.bytes);
+        }
+        Ok(Self {
+            path: file.path.clone(),
+            bytes: file.bytes.clone(),
+            identity: joined(parts),
+            beside_bytes: files.values().map(|bytes| bytes.len() as u64).sum(),
+            beside: if files.is_empty() { Beside::Nothing } else { Beside::Files(files) },
+        })
+    }
+
+    /// What its weights take, at least.
+    fn size(&self) -> usize {
+        self.bytes.len().saturating_add(usize::try_from(self.beside_bytes).unwrap_or(usize::MAX))
+    }
+}
+
+/// One identity of several; of one, itself.
+fn joined(mut parts: Vec<String>) -> String {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => samara_engine::sha256(parts.join("\n").as_bytes()),
     }
 }
 
@@ -104,7 +155,7 @@ fn options(model: &manifest::Model) -> Result<ModelOptions> {
 fn join(name: &str, file: ModelFile, place: &Place, options: ModelOptions) -> Result<ModelRequest> {
     let load = LoadOptions {
         target: place.target.unwrap_or(options.target),
-        threads: options.threads.unwrap_or_else(|| machine::threads_for(file.bytes.len())),
+        threads: options.threads.unwrap_or_else(|| machine::threads_for(file.size())),
         sessions: options.sessions,
         device_memory: place.gpu_memory.or(options.gpu_memory),
         precision: place.precision.unwrap_or(options.precision),
@@ -114,7 +165,7 @@ fn join(name: &str, file: ModelFile, place: &Place, options: ModelOptions) -> Re
         identity: file.identity,
         format: format_of(&file.path, &file.bytes)?,
         bytes: file.bytes,
-        path: file.is_on_disk.then_some(file.path),
+        beside: file.beside,
     };
     let choice = place.backend.as_deref().map_or(options.choice, Choice::from);
     Ok(ModelRequest { source, choice, options: load, batch: options.batch })

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use samara_nn::{ANY_SIZE, Datatype, Signature, TensorSpec};
 
 use crate::error::{Error, ErrorKind};
+use crate::models::Models;
 use crate::wasi::nn::contract;
 
 const MOST_TENSORS: usize = 1024;
@@ -53,10 +54,25 @@ fn specs(role: &str, described: Vec<contract::TensorSpec>) -> Result<Vec<TensorS
                 shape: spec.shape,
                 media_type: spec.media_type,
                 labels: Vec::new(),
+                quantisation: None,
                 name: spec.name,
             })
         })
         .collect()
+}
+
+/// Gives outputs that are called as those of a model of the function the labels of
+/// those. Where models differ in them, nobody knows which are meant.
+pub(crate) fn take_labels(signature: &mut Signature, models: &Models) {
+    for output in &mut signature.outputs {
+        let made = models.by_name.values().filter_map(|model| model.signature().output(&output.name));
+        let mut made = made.filter(|made| !made.labels.is_empty());
+        if let Some(first) = made.next()
+            && made.all(|other| other.labels == first.labels)
+        {
+            output.take_labels(first);
+        }
+    }
 }
 
 /// Turns a function's refusal into an error.

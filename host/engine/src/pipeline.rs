@@ -34,7 +34,12 @@ pub(crate) fn plan(function: &str, stages: &[Face<'_>]) -> Result<(Signature, Ve
     let wirings = stages.iter().map(|stage| planner.add(stage)).collect::<Result<Vec<_>>>()?;
     let (last, wiring) =
         stages.last().zip(wirings.last()).ok_or_else(|| Error::NoStages { function: function.to_owned() })?;
-    let outputs = renamed(&last.signature.outputs, &wiring.outputs);
+    let mut outputs = renamed(&last.signature.outputs, &wiring.outputs);
+    for output in &mut outputs {
+        if let Some((_, labelled)) = planner.flowing.get(&output.name) {
+            output.labels.clone_from(&labelled.labels);
+        }
+    }
     Ok((Signature { inputs: planner.inputs, outputs }, wirings))
 }
 
@@ -55,7 +60,16 @@ impl Planner<'_> {
         for spec in renamed(&stage.signature.inputs, &wiring.inputs) {
             self.connect(stage, spec)?;
         }
-        for spec in renamed(&stage.signature.outputs, &wiring.outputs) {
+        let passed_on: Vec<TensorSpec> = wiring
+            .inputs
+            .iter()
+            .filter_map(|name| self.flowing.get(name).map(|(_, spec)| spec.clone()))
+            .collect();
+        for mut spec in renamed(&stage.signature.outputs, &wiring.outputs) {
+            // What a stage takes and gives under one name, it passes on.
+            if let Some(input) = passed_on.iter().find(|input| input.name == spec.name) {
+                spec.take_labels(input);
+            }
             self.flowing.insert(spec.name.clone(), (stage.name.to_owned(), spec));
         }
         Ok(wiring)
@@ -160,6 +174,30 @@ mod tests {
         assert_eq!(signature.inputs, [spec("image", &[-1]), spec("bias", &[1])]);
         assert_eq!(signature.outputs, [spec("classes", &[-1, 10])]);
         assert_eq!(wiring[1].inputs, ["pixels", "bias"]);
+    }
+
+    #[test]
+    fn labels_go_along_with_tensors_that_are_passed_on() {
+        let labelled = |name: &str, labels: &[&str]| {
+            let labels = labels.iter().map(|&label| label.to_owned()).collect();
+            TensorSpec { labels, ..spec(name, &[-1, 2]) }
+        };
+        let model = || signature(vec![spec("x", &[1])], vec![labelled("y", &["no", "yes"])]);
+        let last = |input: TensorSpec, output: TensorSpec| {
+            let stages = [
+                ("model", model(), &[("y", "p")][..]),
+                ("last", signature(vec![input], vec![output]), &[][..]),
+            ];
+            planned(&stages).unwrap().0.outputs.remove(0).labels
+        };
+        let any = || spec("p", &[-1, -1]);
+        assert_eq!(last(any(), spec("p", &[-1, 2])), ["no", "yes"]);
+        assert_eq!(last(any(), any()), ["no", "yes"]);
+        assert_eq!(last(any(), labelled("p", &["its", "own"])), ["its", "own"]);
+        assert!(last(any(), spec("p", &[-1, 1])).is_empty(), "it is another tensor");
+        assert!(last(any(), TensorSpec::new("p", Datatype::Fp64, [-1, 2])).is_empty());
+        assert!(last(any(), spec("q", &[-1, 2])).is_empty());
+        assert!(last(spec("z", &[1]), spec("p", &[-1, 2])).is_empty(), "it does not take it");
     }
 
     #[test]

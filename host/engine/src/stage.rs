@@ -290,7 +290,8 @@ async fn link_component(host: &Host, component: Component, terms: Terms) -> Resu
     match kind {
         Kind::Function => {
             let pre = SamaraFunctionPre::new(pre).map_err(link_error)?;
-            let signature = describe(host, &pre, &terms).await?;
+            let mut signature = describe(host, &pre, &terms).await?;
+            description::take_labels(&mut signature, &terms.models);
             Ok(Linked::Stage(Body::Component { pre, signature }))
         }
         Kind::Command(wasi) => Ok(Linked::Entry(Entry::Command(Command::new(pre, wasi, terms)))),

@@ -3,11 +3,11 @@
 //! waiting belong to the layer above.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::beside::Beside;
 use crate::context::RunContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Format;
@@ -91,9 +91,8 @@ pub struct ModelSource {
     pub identity: String,
     pub format: Format,
     pub bytes: Bytes,
-    /// Where the bytes came from, for formats that keep weights in files
-    /// beside it. `None` for bytes from memory, which may not refer to files.
-    pub path: Option<PathBuf>,
+    /// For formats that keep weights in files beside it.
+    pub beside: Beside,
 }
 
 /// How a model is to be loaded.

@@ -14,6 +14,7 @@
 
 mod backend;
 mod batch;
+mod beside;
 mod compute;
 mod context;
 mod datatype;
@@ -36,6 +37,7 @@ pub use backend::{
     Session,
 };
 pub use batch::{BatchPolicy, split};
+pub use beside::{Beside, NoDataFile, check_name, data_file, folder_of};
 pub use compute::Compute;
 pub use context::{Caller, CancelHook, Cancellation, RunContext};
 pub use datatype::{Datatype, Element, UnknownDatatype};
@@ -46,6 +48,6 @@ pub use plan::{KernelTime, Plan, PlanStep, Planned};
 pub use pool::{Pool, ResidentSummary};
 pub use precision::{Precision, UnknownPrecision};
 pub use resident::{Answer, ResidentModel};
-pub use signature::{ANY_SIZE, Signature, TensorSpec, format_shape};
+pub use signature::{ANY_SIZE, Quantisation, Signature, TensorSpec, format_shape};
 pub use target::{Target, UnknownTarget};
 pub use tensor::{NamedTensor, Tensor, TensorError};

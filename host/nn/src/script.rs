@@ -120,7 +120,7 @@ pub(crate) fn source(name: &str) -> ModelSource {
         identity: format!("digest of {name}"),
         format: Format::Onnx,
         bytes: bytes::Bytes::new(),
-        path: None,
+        beside: crate::Beside::Nothing,
     }
 }
 

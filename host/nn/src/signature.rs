@@ -1,5 +1,6 @@
 //! What a model or a function takes and gives.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::datatype::Datatype;
@@ -10,7 +11,7 @@ use crate::tensor::{NamedTensor, Tensor};
 pub const ANY_SIZE: i64 = -1;
 
 /// Name, datatype and shape of one input or output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TensorSpec {
     pub name: String,
     pub datatype: Datatype,
@@ -21,10 +22,26 @@ pub struct TensorSpec {
     /// What the places along the last axis stand for, such as a classifier's
     /// classes; empty where the model does not say.
     pub labels: Vec<String>,
+    /// What its integers stand for, where the model says so.
+    pub quantisation: Option<Quantisation>,
+}
+
+/// The numbers that integers of a tensor stand for: `scale * (integer - zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantisation {
+    pub scale: f32,
+    pub zero_point: i64,
+}
+
+impl Quantisation {
+    /// The scale with as few digits as bring it back.
+    pub fn scale_in_decimals(&self) -> f64 {
+        self.scale.to_string().parse().unwrap_or_else(|_| f64::from(self.scale))
+    }
 }
 
 /// The inputs and outputs of a model or a function, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     pub outputs: Vec<TensorSpec>,
@@ -32,7 +49,24 @@ pub struct Signature {
 
 impl TensorSpec {
     pub fn new(name: impl Into<String>, datatype: Datatype, shape: impl Into<Vec<i64>>) -> Self {
-        Self { name: name.into(), datatype, shape: shape.into(), media_type: None, labels: Vec::new() }
+        Self {
+            name: name.into(),
+            datatype,
+            shape: shape.into(),
+            media_type: None,
+            labels: Vec::new(),
+            quantisation: None,
+        }
+    }
+
+    /// Takes the labels of a tensor that this one passes on, by the name, datatype and
+    /// size of the last axis of both.
+    pub fn take_labels(&mut self, from: &TensorSpec) {
+        let size = self.shape.last().copied().unwrap_or_default();
+        let fits = size == ANY_SIZE || usize::try_from(size) == Ok(from.labels.len());
+        if self.labels.is_empty() && self.datatype == from.datatype && fits {
+            self.labels.clone_from(&from.labels);
+        }
     }
 
     /// Checks a tensor against this declaration and gives it back, a lone
@@ -118,6 +152,16 @@ impl Signature {
 
     pub fn output(&self, name: &str) -> Option<&TensorSpec> {
         self.outputs.iter().find(|spec| spec.name == name)
+    }
+
+    /// What the places along the last axis of outputs stand for: as `set` says, by
+    /// their names, and else as the model does. Nothing where a list is empty.
+    pub fn labels(&self, mut set: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+        for output in &self.outputs {
+            set.entry(output.name.clone()).or_insert_with(|| output.labels.clone());
+        }
+        set.retain(|_, labels| !labels.is_empty());
+        set
     }
 
     /// Joins output tensors, in the signature's order, with their names.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use samara_package::Digest;
-use samara_package::bom::{Bom, ErrorKind, Model, Package, cargo_packages};
+use samara_package::bom::{Bom, ErrorKind, Model, ModelData, Package, cargo_packages};
 
 /// Reads one document in each line, and says in one line what is wrong with it.
 const VALIDATE: &str = "
@@ -128,7 +128,14 @@ fn the_validator_of_cyclonedx_takes_what_is_written() {
     let Some(python) = validator() else { return };
     let packages = cargo_packages(METADATA, Path::new("/r/Cargo.toml"), None).unwrap();
     let digest = Digest::of(b"x");
-    let model = Model { name: "Modell ü".to_owned(), digest, format: "onnx".to_owned(), size: u64::MAX };
+    let data = ModelData { path: "m.onnx.data".to_owned(), digest, size: u64::MAX };
+    let model = Model {
+        name: "Modell ü".to_owned(),
+        digest,
+        format: "onnx".to_owned(),
+        size: u64::MAX,
+        data: vec![data.clone(), ModelData { size: 0, ..data }],
+    };
     let empty =
         Bom { name: "f".to_owned(), version: "0".to_owned(), digest: None, packages: vec![], models: vec![] };
     let full = Bom {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -205,9 +206,9 @@ fn what_only_an_artifact_cannot_hold_is_refused() {
     }
 }
 
-fn model(name: &str, path: &str, bytes: &'static [u8]) -> std::collections::BTreeMap<String, ModelSource> {
+fn model(name: &str, path: &str, bytes: &'static [u8]) -> BTreeMap<String, ModelSource> {
     let content = ModelContent::Plain(Content::Bytes(Bytes::from_static(bytes)));
-    [(name.to_owned(), ModelSource { path: path.into(), content })].into()
+    [(name.to_owned(), ModelSource { path: path.into(), content, data: BTreeMap::new() })].into()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -69,7 +70,7 @@ fn gzip(bytes: &[u8]) -> Bytes {
 fn function_with(store: &Store, file: &ModelFile) -> Image {
     let mut source = single(Form::Mixed);
     source.manifest_text.push_str("[model.m]\npath = \"oci://r.io/zoo:1\"\n");
-    source.models.insert("m".to_owned(), file.source());
+    source.models.insert("m".to_owned(), file.source(&BTreeSet::new()).unwrap());
     Image::open(store, &packed(store, &source)).unwrap()
 }
 
@@ -98,7 +99,10 @@ fn a_model_whose_place_is_taken_moves() {
     let mut source = single(Form::Mixed);
     for (name, from) in [("a", "r.io/a:1"), ("b", "r.io/b:1")] {
         source.manifest_text.push_str(&format!("[model.{name}]\npath = \"oci://{from}\"\n"));
-        source.models.insert(name.to_owned(), locate(&store, &reference(from), None).unwrap().source());
+        source.models.insert(
+            name.to_owned(),
+            locate(&store, &reference(from), None).unwrap().source(&BTreeSet::new()).unwrap(),
+        );
     }
     let image = Image::open(&store, &packed(&store, &source)).unwrap();
     assert_eq!((&*image.models()["a"].bytes, &*image.models()["b"].bytes), (&b"a"[..], &b"b"[..]));
@@ -121,7 +125,9 @@ fn a_layer_of_several_files_is_no_model() {
     let mut source = single(Form::Mixed);
     source.manifest_text.push_str("[model.m]\npath = \"oci://r.io/zoo:1\"\n");
     let content = ModelContent::Layer(layer);
-    source.models.insert("m".to_owned(), ModelSource { path: "a.onnx".into(), content });
+    source
+        .models
+        .insert("m".to_owned(), ModelSource { path: "a.onnx".into(), content, data: BTreeMap::new() });
     let error = pack(&session, &source).unwrap_err();
     assert!(error.to_string().contains("has 2 files, not one"), "{error}");
 }

@@ -39,6 +39,35 @@ impl Server {
     }
 }
 
+/// What a function's configuration says of it beyond what has a place of its own
+/// there: texts by name. Labels are JSON, as in the metadata over REST.
+pub(crate) fn config_parameters(served: &Served) -> Vec<(&'static str, String)> {
+    let labels = (!served.labels.is_empty()).then(|| serde_json::json!(served.labels).to_string());
+    let quantisation = served.signature().ok().and_then(quantisation);
+    let known = [
+        ("version", Some(served.version.clone())),
+        ("digest", served.digest.clone()),
+        ("description", served.description.clone()),
+        ("labels", labels),
+        ("quantization", quantisation.map(|known| known.to_string())),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// What the integers of inputs and outputs stand for, by their names, where the model
+/// says so.
+pub(crate) fn quantisation(signature: &Signature) -> Option<serde_json::Value> {
+    let specs = signature.inputs.iter().chain(&signature.outputs);
+    let known: serde_json::Map<_, _> = specs
+        .filter_map(|spec| {
+            let known = spec.quantisation?;
+            let (scale, zero_point) = (known.scale_in_decimals(), known.zero_point);
+            Some((spec.name.clone(), serde_json::json!({ "scale": scale, "zero_point": zero_point })))
+        })
+        .collect();
+    (!known.is_empty()).then_some(known.into())
+}
+
 impl Served {
     /// What it runs on: `ENGINE_onnx` for a model alone, else `samara_wasm`.
     pub(crate) fn platform(&self) -> String {

@@ -2,7 +2,7 @@
 //! the image's files hold, and its models, mapped where they lie.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -135,18 +135,14 @@ impl Image {
         })
     }
 
-    /// The files of its models with their sizes, in bytes.
+    /// What its models take, in bytes: their files, and those that they keep weights in.
     ///
     /// # Errors
-    /// When one is not there.
-    pub(crate) fn model_sizes(&self, settings: &Settings) -> Result<Vec<(PathBuf, u64)>> {
-        let models = self.manifest.iter().flat_map(|manifest| &manifest.models);
-        let size = |(name, model): (&String, &manifest::Model)| {
-            let path = self.model_path(name, model, settings)?;
-            let size = path.metadata().with_context(|| missing_model(name, &path))?.len();
-            Ok((path, size))
-        };
-        models.map(size).collect()
+    /// When one of their files is not there.
+    pub(crate) fn model_bytes(&self, settings: &Settings) -> Result<u64> {
+        let Some(manifest) = &self.manifest else { return Ok(0) };
+        let models = self.models(manifest, settings)?;
+        Ok(models.values().map(|model| model.bytes.len() as u64 + model.beside_bytes).sum())
     }
 
     fn component(&self, manifest: &Manifest, path: &Path) -> Result<&Component> {
@@ -176,7 +172,8 @@ impl Image {
             let bytes = bytes.with_context(|| missing_model(name, &path))?;
             // One container has one root, so a path is one file.
             let identity = format!("file:{}", path.display());
-            Ok((name.clone(), ModelFile { path, bytes, identity, is_on_disk: true }))
+            let names = data_files(&path, &bytes);
+            Ok((name.clone(), ModelFile::on_disk(path, bytes, identity, &names)))
         };
         manifest.models.iter().map(file).collect()
     }
@@ -204,6 +201,13 @@ impl Component {
             }
         }
     }
+}
+
+/// The names of the files that a model keeps weights in; what is wrong with it is told
+/// when it is loaded.
+fn data_files(path: &Path, bytes: &[u8]) -> BTreeSet<String> {
+    let format = samara_compose::format_of(path, bytes);
+    format.map(|format| samara_backends::data_files(format, bytes)).unwrap_or_default()
 }
 
 fn of_layer(layer: WasmLayer) -> Component {
@@ -302,5 +306,20 @@ mod tests {
         std::fs::write(root.path().join("m.onnx"), "x").unwrap();
         let source = image.source(&Settings::default(), Grants::default()).unwrap();
         assert_eq!(source.models["m"].source.bytes, "x");
+        assert_eq!(image.model_bytes(&Settings::default()).unwrap(), 1);
+    }
+
+    #[test]
+    fn weights_beside_a_model_are_the_files_of_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, bytes: &[u8]| std::fs::write(root.path().join(path), bytes).unwrap();
+        write("samara.toml", b"[function]\nname = \"f\"\n[model.m]\npath = \"m.onnx\"\n");
+        let model = samara_test::onnx::ready::external("m.onnx.data", 0, 16);
+        write("m.onnx", &model);
+        write("m.onnx.data", &[0; 16]);
+        let image = Image::open(root.path(), None, Vec::new()).unwrap();
+        let source = image.source(&Settings::default(), Grants::default()).unwrap();
+        assert_eq!(source.models["m"].source.beside.size("m.onnx.data").unwrap(), 16);
+        assert_eq!(image.model_bytes(&Settings::default()).unwrap(), model.len() as u64 + 16);
     }
 }

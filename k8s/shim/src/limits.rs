@@ -34,8 +34,7 @@ impl Memory {
     /// When the files of the models are more than there is room for, or one is
     /// missing.
     pub(crate) fn check(&self, image: &Image, settings: &Settings) -> Result<()> {
-        let sizes = image.model_sizes(settings)?;
-        let models: u64 = sizes.iter().map(|(_, size)| size).sum();
+        let models = image.model_bytes(settings)?;
         match self.limit {
             Some(limit) if models + HOST > limit => bail!(
                 "out of memory: the models of `{}` are {} MiB and the host takes {} MiB, but the container may use {} MiB\nhint: raise the pod's memory limit",

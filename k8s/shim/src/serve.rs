@@ -35,7 +35,7 @@ pub(crate) fn serve(
 ) -> Result<i32> {
     let grants = grants(image.manifest().map(|manifest| &manifest.capabilities), environment, settings);
     let mut config = config(settings, &image.name());
-    let models = image.model_sizes(settings)?.iter().map(|(_, size)| size).sum();
+    let models = image.model_bytes(settings)?;
     memory.bound_bodies(&mut config.limits, models);
     let watched = memory.watched();
     let source = ImageSource { image, settings: settings.clone(), grants, memory };

@@ -33,7 +33,7 @@ impl<'m> Case<'m> {
             identity: family.name.to_owned(),
             format: Format::Onnx,
             bytes: family.bytes.clone().into(),
-            path: None,
+            beside: samara_nn::Beside::Nothing,
         };
         let threads = std::thread::available_parallelism()?.get();
         let options = LoadOptions { target, threads, ..LoadOptions::default() };

@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         identity: String::new(),
         format,
         bytes: bytes.to_vec().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     if let Err(error) = samara_backends::check(&source) {
         assert!(!error.to_string().is_empty());

@@ -15,6 +15,9 @@ pub(super) struct Check<'a> {
     pub outputs: Outputs,
 }
 
+/// What to do about an input that is a map, which `DictVectorizer` and `CastMap` take.
+const OF_MAPS: &str = "convert the pipeline without its first step, and give the columns that this makes: `convert_sklearn(pipeline[1:], initial_types=[(\"x\", FloatTensorType([None, COLUMNS]))])`";
+
 /// The names that a nested graph may use of the graphs around it.
 type Scope<'s, 'a> = Vec<&'s HashSet<&'a str>>;
 
@@ -60,6 +63,11 @@ impl Check<'_> {
     fn input(&self, value: &ValueInfo<'_>) -> Result<()> {
         match &value.kind {
             Type::Tensor(tensor) => self.interface(value.name, tensor, "input", true),
+            Type::Map(..) => Err(self.unsupported(format!(
+                "input {} is {}, and only tensors can be given; {OF_MAPS}",
+                quote(value.name),
+                value.kind
+            ))),
             kind => Err(self.unsupported(format!(
                 "input {} is {kind}, and only tensors can be given; make it of tensors inside the model",
                 quote(value.name)
@@ -126,7 +134,7 @@ impl Check<'_> {
             return Err(self.unsupported("it has sparse initializers; store them densely".to_owned()));
         }
         for initializer in &graph.initializers {
-            data::check(initializer, self.source.path.as_deref()).map_err(|reason| {
+            data::check(initializer, &self.source.beside).map_err(|reason| {
                 self.invalid(format!("initializer {}: {reason}", quote(initializer.name)))
             })?;
         }
@@ -135,7 +143,7 @@ impl Check<'_> {
         let mut dependencies = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
             for tensor in &node.tensors {
-                data::check(tensor, self.source.path.as_deref())
+                data::check(tensor, &self.source.beside)
                     .map_err(|reason| self.invalid(format!("{node}: its tensor: {reason}")))?;
             }
             if node.domain == learned::DOMAIN && node.has_references {

@@ -1,6 +1,6 @@
 //! Whether a tensor in the file brings the data that its shape claims.
 
-use std::path::{Component, Path, PathBuf};
+use samara_nn::Beside;
 
 use super::{Data, External, quote};
 
@@ -13,11 +13,11 @@ impl Data<'_> {
     }
 }
 
-/// Checks one tensor; `path` is the model file's, for weights beside it.
+/// Checks one tensor; weights in other files are those `beside` the model's.
 ///
 /// # Errors
 /// In words, without the tensor's name.
-pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> {
+pub(super) fn check(data: &Data<'_>, beside: &Beside) -> Result<(), String> {
     let mut count = 1u64;
     for &dim in &data.dims {
         let dim = u64::try_from(dim).map_err(|_| format!("its shape {:?} has a negative size", data.dims))?;
@@ -34,7 +34,7 @@ pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> 
         })
         .transpose()?;
     if let Some(external) = &data.external {
-        return check_external(external, expected, path);
+        return check_external(external, expected, beside);
     }
     match (data.raw_length.filter(|&length| length > 0), expected) {
         (Some(found), Some(expected)) if found != expected => {
@@ -60,38 +60,11 @@ pub(super) fn check(data: &Data<'_>, path: Option<&Path>) -> Result<(), String> 
     }
 }
 
-/// The file that an external location means, inside the model's own directory.
-///
-/// # Errors
-/// When it would lie anywhere else, or is not there.
-fn resolve(location: &str, path: Option<&Path>) -> Result<PathBuf, String> {
-    let shown = quote(location);
-    let path = path.ok_or_else(|| {
-        format!("its data are in the file {shown}, which a model from memory or in an image may not refer to; load it from its file, or save it with its weights inside")
-    })?;
-    let inside =
-        Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if location.is_empty() || !inside {
-        return Err(format!("its data are in {shown}, which is not inside the model's directory"));
-    }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unreadable =
-        |error: std::io::Error| format!("its data are in {shown}, which cannot be read: {error}");
-    let directory = directory.canonicalize().map_err(unreadable)?;
-    let file = directory.join(location).canonicalize().map_err(unreadable)?;
-    if !file.starts_with(&directory) {
-        return Err(format!("its data are in {shown}, a link that leads out of the model's directory"));
-    }
-    Ok(file)
-}
-
-fn check_external(external: &External<'_>, expected: Option<u64>, path: Option<&Path>) -> Result<(), String> {
-    let file = resolve(external.location, path)?;
+fn check_external(external: &External<'_>, expected: Option<u64>, beside: &Beside) -> Result<(), String> {
     let shown = quote(external.location);
-    let metadata = file.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("its data are in {shown}, which is not a file"));
-    }
+    let size = beside
+        .size(external.location)
+        .map_err(|error| format!("its data are in the file {shown}, {error}"))?;
     let number = |text: Option<&str>, what: &str| {
         text.map(|text| {
             text.trim().parse::<u64>().map_err(|_| format!("its {what} {} is not a number", quote(text)))
@@ -99,10 +72,9 @@ fn check_external(external: &External<'_>, expected: Option<u64>, path: Option<&
         .transpose()
     };
     let offset = number(external.offset, "offset")?.unwrap_or(0);
-    let available = metadata
-        .len()
+    let available = size
         .checked_sub(offset)
-        .ok_or_else(|| format!("its data start at byte {offset} of {shown}, which has {}", metadata.len()))?;
+        .ok_or_else(|| format!("its data start at byte {offset} of {shown}, which has {size}"))?;
     let length = number(external.length, "length")?.unwrap_or(available);
     if length > available {
         return Err(format!("it claims {length} bytes of {shown}, where {available} are left"));

@@ -150,13 +150,14 @@ fn read_entry<'a>(bytes: &'a [u8], location: &mut External<'a>) -> Result<(), Da
             _ => {}
         }
     }
-    match key {
-        "location" => location.location = text,
-        "offset" => location.offset = Some(text),
-        "length" => location.length = Some(text),
-        _ => {}
-    }
-    Ok(())
+    let before = match key {
+        "location" => Some(std::mem::replace(&mut location.location, text)).filter(|text| !text.is_empty()),
+        "offset" => location.offset.replace(text),
+        "length" => location.length.replace(text),
+        _ => None,
+    };
+    // Engines differ in which of two they go by.
+    if before.is_some() { Err(Damage::TwoPlaces) } else { Ok(()) }
 }
 
 fn read_value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Problem> {

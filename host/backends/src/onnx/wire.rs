@@ -36,6 +36,8 @@ pub(crate) enum Damage {
     NotText {
         field: u32,
     },
+    /// Where data lie is said twice.
+    TwoPlaces,
 }
 
 impl fmt::Display for Damage {
@@ -44,6 +46,7 @@ impl fmt::Display for Damage {
             Damage::Truncated { field, claimed, left } => {
                 write!(f, "field {field} claims {claimed} bytes where {left} are left; the file is cut off")
             }
+            Damage::TwoPlaces => f.write_str("a tensor says twice where its data lie"),
             Damage::Malformed => f.write_str("the bytes are not a protobuf message"),
             Damage::WrongKind { field } => write!(f, "field {field} holds a value of the wrong kind"),
             Damage::NotText { field } => write!(f, "field {field} is not UTF-8 text"),

@@ -1,12 +1,16 @@
 //! Sessions of the library, and runs in them.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use ort::AsPointer;
+use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session as NativeSession, SessionInputValue};
 use ort::value::DynValue;
+use samara_nn::Beside;
 
 use super::arena::Arena;
 
@@ -17,6 +21,8 @@ pub(super) struct Native {
     inputs: Vec<CString>,
     outputs: Vec<CString>,
     turn: Turn,
+    // The library may have let it stay where it is.
+    _weights: Beside,
     _memory: ReleaseUnused,
 }
 
@@ -34,7 +40,12 @@ pub(super) struct ReleaseUnused(pub(super) Arena);
 impl Native {
     /// # Errors
     /// When a name cannot be handed to the library.
-    pub(super) fn new(session: NativeSession, turn: Turn, arena: Arena) -> ort::Result<Self> {
+    pub(super) fn new(
+        session: NativeSession,
+        turn: Turn,
+        weights: Beside,
+        arena: Arena,
+    ) -> ort::Result<Self> {
         let names = |outlets: &[ort::value::Outlet]| -> ort::Result<Vec<CString>> {
             let name = |outlet: &ort::value::Outlet| {
                 CString::new(outlet.name()).map_err(|_| ort::Error::new("a name holds a zero byte"))
@@ -42,7 +53,7 @@ impl Native {
             outlets.iter().map(name).collect()
         };
         let (inputs, outputs) = (names(session.inputs())?, names(session.outputs())?);
-        Ok(Self { session, inputs, outputs, turn, _memory: ReleaseUnused(arena) })
+        Ok(Self { session, inputs, outputs, turn, _weights: weights, _memory: ReleaseUnused(arena) })
     }
 
     pub(super) fn session(&self) -> &NativeSession {
@@ -103,6 +114,50 @@ impl Native {
         ran?;
         let missing = || ort::Error::new("an output was not computed");
         computed.into_iter().map(|value| value.ok_or_else(missing)).collect()
+    }
+}
+
+/// Gives a session that is to be opened the files that its model's weights are in,
+/// by the names that the model has for them. They have to stay as long as the session.
+///
+/// # Errors
+/// When the library refuses them.
+pub(super) fn add_files(builder: &mut SessionBuilder, files: &BTreeMap<String, Bytes>) -> ort::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let names = files.keys().map(|name| os_text(name));
+    let names = names.collect::<ort::Result<Vec<_>>>()?;
+    let name_pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let contents: Vec<*mut c_char> =
+        files.values().map(|bytes| bytes.as_ptr().cast::<c_char>().cast_mut()).collect();
+    let lengths: Vec<usize> = files.values().map(Bytes::len).collect();
+    // SAFETY: the three arrays have the length that is announced, names end with a
+    // zero, and the library only reads the files, which outlive the session.
+    let status = unsafe {
+        (ort::api().AddExternalInitializersFromMemory)(
+            builder.ptr_mut(),
+            name_pointers.as_ptr(),
+            contents.as_ptr(),
+            lengths.as_ptr(),
+            files.len(),
+        )
+    };
+    // SAFETY: the status comes straight from the call.
+    unsafe { ort::Error::result_from_status(status) }
+}
+
+#[cfg(not(windows))]
+fn os_text(text: &str) -> ort::Result<CString> {
+    CString::new(text).map_err(|_| ort::Error::new("a name holds a zero byte"))
+}
+
+/// Names as Windows has them, with a zero behind.
+#[cfg(windows)]
+fn os_text(text: &str) -> ort::Result<Vec<u16>> {
+    match text.contains('\0') {
+        true => Err(ort::Error::new("a name holds a zero byte")),
+        false => Ok(text.encode_utf16().chain([0]).collect()),
     }
 }
 

@@ -148,7 +148,13 @@ mod tests {
         let model = model.node("Relu", &["i"], &["y"]).in_domain("org.example").output("y", FP32, &["2"]);
         let name = "m".to_owned();
         let bytes = model.bytes().into();
-        let source = ModelSource { identity: name.clone(), name, format: Format::Onnx, bytes, path: None };
+        let source = ModelSource {
+            identity: name.clone(),
+            name,
+            format: Format::Onnx,
+            bytes,
+            beside: samara_nn::Beside::Nothing,
+        };
         let found = |message| lacking(&source, message).unwrap();
         assert_eq!(
             found("Fatal error: org.example:Relu(-1) is not a registered function/op"),

@@ -2,11 +2,10 @@
 //! one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use prost::Message;
-use samara_nn::{ANY_SIZE, Datatype, Error, ModelSource, Result, TensorSpec};
+use samara_nn::{ANY_SIZE, Beside, Datatype, Error, ModelSource, Result, TensorSpec};
 use tract_onnx::Onnx;
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::ModelProto;
@@ -15,7 +14,7 @@ use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::{DatumType, SpecialOps, bail, format_err};
 use tract_onnx::tract_hir::tract_core::ops::cast::cast;
 
-use super::{guard, ml, qdq, quantised, tensors};
+use super::{guard, inline, ml, qdq, quantised, tensors};
 use crate::onnx::{self, Dim, Outline, is_default_domain, learned, quote};
 
 /// The operators that a backend computes.
@@ -144,12 +143,15 @@ pub(crate) fn parse(
         let reason = error.to_string();
         Error::InvalidModel { model: source.name.clone(), backend, reason }
     })?;
-    let directory = match source.path.as_deref().map(|path| path.parent().unwrap_or(Path::new(""))) {
-        None => None,
-        Some(directory) => {
-            let directory = directory.to_str();
-            Some(directory.ok_or_else(|| format_err!("the path of its directory is not UTF-8"))?)
+    let directory = match &source.beside {
+        Beside::Folder(folder) => {
+            Some(folder.to_str().ok_or_else(|| format_err!("the path of its directory is not UTF-8"))?)
         }
+        Beside::Files(files) => {
+            inline::inline(&mut proto, files)?;
+            None
+        }
+        Beside::Nothing => None,
     };
     if operators == Operators::Exact {
         qdq::join(&mut proto);

@@ -45,7 +45,7 @@ fn load(bytes: Vec<u8>) -> std::sync::Arc<dyn samara_nn::Model> {
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let target = LoadOptions { target: Target::Gpu(None), ..LoadOptions::default() };
     registry(&options).load(&source, &Choice::from("wgpu"), &target).unwrap().1
@@ -91,7 +91,7 @@ fn a_machine_without_a_driver_says_so() {
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: ready::double().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let target = LoadOptions { target: Target::Gpu(None), ..LoadOptions::default() };
     let error = backends.load(&source, &Choice::Auto, &target).err().unwrap();

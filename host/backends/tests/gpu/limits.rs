@@ -46,7 +46,7 @@ fn a_model_stays_within_its_quota() {
             identity: "m".to_owned(),
             format: Format::Onnx,
             bytes: bytes.into(),
-            path: None,
+            beside: samara_nn::Beside::Nothing,
         };
         let options = LoadOptions { target: Target::Gpu(None), ..LoadOptions::default() };
         backends.load(&source, &Choice::from("wgpu"), &options).map(|(_, model)| model)
@@ -102,7 +102,7 @@ fn an_adapter_that_is_not_there_is_told_with_those_that_are() {
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: ready::double().into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { target: Target::Gpu(Some(99)), ..LoadOptions::default() };
     let choice = Choice::from("wgpu");

@@ -12,7 +12,7 @@ fn either(bytes: Vec<u8>) -> samara_nn::Result<(&'static str, std::sync::Arc<dyn
         identity: "m".to_owned(),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { target: Target::GpuOrCpu, ..LoadOptions::default() };
     backends().unwrap().load(&source, &Choice::Auto, &options)

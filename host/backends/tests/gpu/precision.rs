@@ -21,7 +21,7 @@ fn load_in_fp16(backends: &BackendRegistry, backend: &str, target: Target) -> Re
         identity: "model".to_owned(),
         format: Format::Onnx,
         bytes: ready::matmul(WIDTH).into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let options = LoadOptions { target, precision: Precision::Fp16, ..LoadOptions::default() };
     Ok(backends.load(&source, &Choice::from(backend), &options)?.1)

@@ -59,6 +59,28 @@ pub(crate) fn inputs_that_are_no_tensors_are_refused(subject: &Subject) {
     }
 }
 
+pub(crate) fn maps_are_refused_with_what_to_do(subject: &Subject) {
+    const LEARNED: &str = "ai.onnx.ml";
+    let words = ["b", "a"].map(str::to_owned).to_vec();
+    let vocabulary = [("string_vocabulary", Attribute::Texts(words))];
+    let cases = [
+        (
+            "DictVectorizer",
+            map(onnx::STRING, tensor(FP32, Some(0))),
+            "map(BYTES, tensor(FP32))",
+            &vocabulary[..],
+        ),
+        ("DictVectorizer", map(INT64, tensor(FP32, Some(0))), "map(INT64, tensor(FP32))", &[]),
+        ("CastMap", map(INT64, tensor(FP32, Some(0))), "map(INT64, tensor(FP32))", &[]),
+    ];
+    for (operator, kind, words, attributes) in cases {
+        let model = Model::new().domain(LEARNED, 3).input_of("given", kind);
+        let model = model.node_with(operator, &["given"], &["y"], attributes).in_domain(LEARNED);
+        let bytes = model.output("y", FP32, &["1", "2"]).bytes();
+        refused(subject, bytes, &["input `given` is", words, "`convert_sklearn(pipeline[1:],"]);
+    }
+}
+
 pub(crate) fn outputs_that_are_no_tensors_are_refused(subject: &Subject) {
     let maps = sequence(map(INT64, tensor(FP32, Some(0))));
     let cases = [

@@ -69,6 +69,21 @@ fn any_number_of_rows_gives_the_same_rows() {
 }
 
 #[test]
+fn what_integers_stand_for_is_told() {
+    let Some(cases) = Cases::read() else { return };
+    let Some(model) = load("int8-classifier", cases.model("int8-classifier")) else { return };
+    let model = model.unwrap();
+    let known = |specs: &[samara_nn::TensorSpec]| {
+        specs[0].quantisation.map(|known| (known.scale_in_decimals(), known.zero_point))
+    };
+    let signature = model.signature();
+    let (input, output) = (known(&signature.inputs), known(&signature.outputs));
+    assert_eq!((input, output), (Some((0.0078125, 0)), Some((0.00390625, -128))));
+    let floats = load("mlp", cases.model("mlp")).unwrap().unwrap();
+    assert_eq!(known(&floats.signature().inputs), None);
+}
+
+#[test]
 fn sessions_run_side_by_side() {
     let Some(cases) = Cases::read() else { return };
     let Some(model) = load("int8-classifier", cases.model("int8-classifier")) else { return };

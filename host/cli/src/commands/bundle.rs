@@ -20,7 +20,7 @@ use crate::output::size_text;
 use crate::printer::Printer;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::what::What;
+use crate::what::{What, data_files};
 
 pub(crate) fn run(args: &BundleArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let images = Images::new(settings, &args.registry, printer);
@@ -55,23 +55,39 @@ pub(crate) fn run(args: &BundleArgs, settings: &Settings, printer: &Printer) -> 
 
 fn of_project(project: &Project, images: &Images<'_>) -> Result<BundleSource> {
     let content = |path: &Path| Content::File(project.path(path));
+    let tests = test_files(project).into_iter();
+    let mut files: BTreeMap<PathBuf, Content> = tests.map(|path| (path.clone(), content(&path))).collect();
     let mut models = BTreeMap::new();
     for (name, model) in &project.manifest.models {
-        let file = match &model.path {
-            ModelPath::File(path) => (path.clone(), content(path)),
+        let (path, bytes, data) = match &model.path {
+            ModelPath::File(path) => {
+                let data = project.model_data(path)?.into_iter();
+                (path.clone(), content(path), data.map(|(name, file)| (name, Content::File(file))).collect())
+            }
             ModelPath::Image { reference, part } => {
                 let file = images.model(&project.folder, reference, part.as_deref())?;
-                (file.path, Content::Bytes(file.bytes))
+                let data = data_files(&file)?.into_iter();
+                let data = data.map(|name| Ok((name.clone(), Content::Bytes(file.data(&name)?.bytes))));
+                (file.path.clone(), Content::Bytes(file.bytes.clone()), data.collect::<Result<Vec<_>>>()?)
             }
         };
-        models.insert(name.clone(), file);
+        for (data, content) in data {
+            let path = path.with_file_name("").join(data);
+            let there = files.insert(path.clone(), content.clone());
+            if there.is_some_and(|there| !there.is_same(&content)) {
+                bail!(
+                    "`{}` would be in the bundle twice, once for `[model.{name}]`\nhint: keep models with files of the same name in folders of their own",
+                    path.display()
+                );
+            }
+        }
+        models.insert(name.clone(), (path, bytes));
     }
     let components = project.manifest.components().into_iter();
-    let tests = test_files(project).into_iter();
     Ok(BundleSource {
         manifest_text: read_text(&project.path(Path::new(FILE_NAME)))?,
         components: components.map(|path| (path.to_owned(), content(path))).collect(),
         models,
-        files: tests.map(|path: PathBuf| (path.clone(), content(&path))).collect(),
+        files,
     })
 }

@@ -5,6 +5,7 @@ mod text;
 
 use anyhow::{Result, bail};
 use samara_package::Reference;
+use samara_package::image::ModelFile;
 use serde_json::json;
 
 use self::sweep::{Files, Pod};
@@ -16,6 +17,7 @@ use crate::interface;
 use crate::packed::Packed;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::what::packed_model;
 
 /// What a component exports that is run to its end.
 const COMMAND: &str = "wasi:cli/run@";
@@ -82,7 +84,12 @@ fn workload(packed: &Packed) -> Workload {
 /// What its models take, and one instance of the size that it asks for at most,
 /// in MiB, in steps of 64.
 fn memory(packed: &Packed) -> u64 {
-    let models: u64 = packed.models.values().map(|model| model.bytes.len() as u64).sum();
+    let size = |model: &ModelFile| {
+        // What cannot be used is told where the function is loaded.
+        let data = packed_model(model).map_or(0, |file| file.beside_bytes);
+        model.bytes.len() as u64 + data
+    };
+    let models: u64 = packed.models.values().map(size).sum();
     // Engines keep a copy beside the file's pages while they load.
     (HOST_MEMORY + 2 * models.div_ceil(1 << 20)).next_multiple_of(64)
 }

@@ -1,5 +1,6 @@
 //! `samara new`: writes a project that builds and runs as it comes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,10 @@ use samara_package::manifest::{self, parse_function_name};
 use crate::args::{NewArgs, Template};
 use crate::error::{Outcome, Usage};
 use crate::input::read_bytes;
+use crate::nnef;
+use crate::output::printable;
 use crate::printer::Printer;
+use crate::project::data_files;
 
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/templates");
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-sdk/rust");
@@ -83,6 +87,8 @@ fn template(args: &NewArgs) -> Result<Template> {
 struct ModelFile {
     bytes: Vec<u8>,
     format: Format,
+    /// The files that it keeps weights in, by the names that it has for them.
+    data: BTreeMap<String, PathBuf>,
 }
 
 impl ModelFile {
@@ -98,9 +104,13 @@ impl ModelFile {
 }
 
 fn read_model(path: &Path) -> Result<ModelFile> {
+    if nnef::is_model(path) {
+        return Ok(ModelFile { bytes: nnef::archive(path)?, format: Format::Nnef, data: BTreeMap::new() });
+    }
     let bytes = read_bytes(path)?;
     let format = samara_compose::format_of(path, &bytes)?;
-    Ok(ModelFile { bytes, format })
+    let data = data_files(path, &bytes).with_context(|| format!("cannot use `{}`", path.display()))?;
+    Ok(ModelFile { bytes, format, data })
 }
 
 /// Fills a folder under a name of its own and only then gives it its real one,
@@ -154,12 +164,29 @@ fn write_model(folder: &Path, name: &str, model: Option<&ModelFile>) -> Result<(
         fs::read_to_string(&manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
     if let Some(model) = model {
         write_file(&folder.join(model.name()), &model.bytes)?;
-        return write_file(&manifest, text.replace(MODEL_FILE, model.name()).as_bytes());
+        write_file(&manifest, text.replace(MODEL_FILE, model.name()).as_bytes())?;
+        return copy_data(folder, &model.data);
     }
     write_file(&folder.join(MODEL_FILE), MODEL)?;
     write_file(&folder.join("tests/example.json"), EXAMPLE_REQUEST.as_bytes())?;
     write_file(&folder.join("tests/example.expected.json"), EXAMPLE_RESPONSE.as_bytes())?;
     write_file(&manifest, format!("{text}{EXAMPLE_TEST}").as_bytes())
+}
+
+/// Copies the files that a model keeps weights in to where it looks for them.
+fn copy_data(folder: &Path, data: &BTreeMap<String, PathBuf>) -> Result<()> {
+    for (name, file) in data {
+        let path = folder.join(name);
+        if path.exists() {
+            let name = printable(name);
+            bail!(
+                "its weights are in the file `{name}`, which is another one in a project\nhint: save it with another name for them"
+            );
+        }
+        let copied = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(file, &path));
+        copied.with_context(|| format!("cannot copy `{}` to `{}`", file.display(), path.display()))?;
+    }
+    Ok(())
 }
 
 fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {

@@ -20,6 +20,7 @@ use crate::printer::Printer;
 use crate::project::Project;
 use crate::sbom;
 use crate::settings::Settings;
+use crate::what::{data_files, packed_model};
 
 pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
     let project = Project::open(&args.dir)?;
@@ -49,15 +50,20 @@ pub(crate) fn run(args: &PackArgs, settings: &Settings, printer: &Printer) -> Re
 /// backend takes is better told here than on another machine.
 fn check_models(image: &Image) -> Result<()> {
     for (name, model) in image.models() {
-        let source = ModelSource {
-            name: name.clone(),
-            identity: model.identity.clone(),
-            format: samara_compose::format_of(&model.path, &model.bytes)?,
-            bytes: model.bytes.clone(),
-            path: None,
-        };
-        samara_backends::check(&source).with_context(|| format!("cannot pack `[model.{name}]`"))?;
+        check_model(name, model).with_context(|| format!("cannot pack `[model.{name}]`"))?;
     }
+    Ok(())
+}
+
+fn check_model(name: &str, model: &image::ModelFile) -> Result<()> {
+    let file = packed_model(model)?;
+    samara_backends::check(&ModelSource {
+        name: name.to_owned(),
+        identity: file.identity,
+        format: samara_compose::format_of(&file.path, &file.bytes)?,
+        bytes: file.bytes,
+        beside: file.beside,
+    })?;
     Ok(())
 }
 
@@ -127,19 +133,29 @@ pub(super) fn test_files(project: &Project) -> BTreeSet<PathBuf> {
     tests.flat_map(|test| [test.inputs.clone(), test.expect.clone()]).collect()
 }
 
+/// A model of the folder, with the files that it keeps weights in.
+fn own_model(project: &Project, path: &Path) -> Result<image::ModelSource> {
+    let content = |file: PathBuf| ModelContent::Plain(Content::File(file));
+    let data = project.model_data(path)?.into_iter().map(|(name, file)| (name, content(file)));
+    Ok(image::ModelSource {
+        path: path.to_owned(),
+        content: content(project.path(path)),
+        data: data.collect(),
+    })
+}
+
 /// The models: the files of the folder, and the layers of other images.
 fn models(project: &Project, images: &Images<'_>) -> Result<BTreeMap<String, image::ModelSource>> {
     let model = |(name, model): (&String, &manifest::Model)| {
         let source = match &model.path {
             ModelPath::File(path) => {
-                let content = ModelContent::Plain(Content::File(project.path(path)));
-                image::ModelSource { path: path.clone(), content }
+                own_model(project, path).with_context(|| format!("cannot pack `[model.{name}]`"))?
             }
             ModelPath::Image { reference, part } => {
                 let file = images
                     .model(&project.folder, reference, part.as_deref())
                     .with_context(|| format!("cannot take `[model.{name}]` from an image"))?;
-                file.source()
+                file.source(&data_files(&file)?)?
             }
         };
         Ok((name.clone(), source))

@@ -84,7 +84,8 @@ fn call(
     tell_kernels(loaded, printer);
     let outputs = chosen(answer.outputs, &request.outputs)?;
     if !printer.is_json() {
-        printer.data(&output::tensors(&outputs))?;
+        let set = what.manifest().map(|manifest| manifest.labels.clone()).unwrap_or_default();
+        printer.data(&output::tensors(&outputs, &signature.labels(set)))?;
         return Ok(Outcome::Done);
     }
     printer.json_line(&Response {

@@ -6,6 +6,8 @@ mod summary;
 mod text;
 mod values;
 
+use std::collections::BTreeMap;
+
 use samara_nn::{Datatype, NamedTensor, Tensor, format_shape};
 
 use crate::printer::{BOLD, DIM};
@@ -14,10 +16,12 @@ pub(crate) use text::printable;
 /// Tensors with more elements than this are summarised.
 const WHOLE: usize = 128;
 
-/// The lines that show tensors, styled.
-pub(crate) fn tensors(tensors: &[NamedTensor]) -> String {
+/// The lines that show tensors, styled; `labels` say what the places along the last
+/// axis of some of them stand for.
+pub(crate) fn tensors(tensors: &[NamedTensor], labels: &BTreeMap<String, Vec<String>>) -> String {
     let width = tensors.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    tensors.iter().map(|(name, tensor)| show(name, tensor, width)).collect()
+    let labels = |name: &String| labels.get(name).map_or(&[][..], Vec::as_slice);
+    tensors.iter().map(|(name, tensor)| show(name, tensor, width, labels(name))).collect()
 }
 
 /// How a datatype and shape are written for people, e.g. `FP32[1,10]`.
@@ -47,11 +51,11 @@ pub(crate) fn count_text(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-fn show(name: &str, tensor: &Tensor, width: usize) -> String {
+fn show(name: &str, tensor: &Tensor, width: usize, labels: &[String]) -> String {
     let padding = " ".repeat(width.saturating_sub(name.chars().count()));
     let name = printable(name);
     let head = format!("{BOLD}{name}{BOLD:#}{padding}  {DIM}{}{DIM:#}", type_of(tensor));
-    match body(tensor) {
+    match body(tensor, labels) {
         Body::Inline(value) => format!("{head}  {value}\n"),
         Body::Lines(lines) => {
             let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
@@ -66,11 +70,11 @@ enum Body {
     Lines(Vec<String>),
 }
 
-fn body(tensor: &Tensor) -> Body {
+fn body(tensor: &Tensor, labels: &[String]) -> Body {
     if tensor.datatype() == Datatype::Bytes {
         return text::strings(tensor);
     }
-    if let Some(lines) = classes::bars(tensor) {
+    if let Some(lines) = classes::bars(tensor, labels) {
         return Body::Lines(lines);
     }
     let values = values::Values::of(tensor);

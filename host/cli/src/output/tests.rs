@@ -4,7 +4,7 @@ use super::*;
 
 fn lines(named: Vec<(&str, Tensor)>) -> String {
     let named: Vec<NamedTensor> = named.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
-    anstream::adapter::strip_str(&tensors(&named)).to_string()
+    anstream::adapter::strip_str(&tensors(&named, &BTreeMap::new())).to_string()
 }
 
 #[test]
@@ -56,6 +56,26 @@ fn probabilities_are_bars() {
     let shown = lines(vec![("p", two)]);
     assert!(shown.contains("  row 3\n    0   50.00%"), "{shown}");
     assert!(shown.ends_with("… and 1 more rows\n"), "{shown}");
+}
+
+#[test]
+fn bars_have_labels() {
+    let tensor = Tensor::from_vec([1, 3], vec![0.25f32, 0.7, 0.05]).unwrap();
+    let shown = |labels: &[&str]| {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        let labels = BTreeMap::from([("p".to_owned(), labels)]);
+        let named = [("p".to_owned(), tensor.clone())];
+        anstream::adapter::strip_str(&tensors(&named, &labels)).to_string()
+    };
+    assert_eq!(
+        shown(&["cat", "dog", "heron"]),
+        "p  FP32[1,3]\n  dog     70.00%  █████████████████████\n  cat     25.00%  ███████▌\n  heron    5.00%  █▌\n"
+    );
+    // One that is missing is its place, and none steers the terminal.
+    let long = "l".repeat(40);
+    let odd = shown(&["a\n\u{1b}[2J", &long]);
+    assert!(odd.contains("  a \\u{1b}[2J") && odd.contains(&format!("{}…  ", &long[..31])), "{odd}");
+    assert!(odd.contains("\n  2      "), "{odd}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use samara_engine::{ErrorKind, FunctionSource, StageSource};
 
+use samara_test::onnx::ready;
+
 use crate::support::*;
 
 fn pipeline(stages: Vec<StageSource>) -> FunctionSource {
@@ -28,6 +30,22 @@ fn code_and_models_are_stages_alike() {
     let outputs = call(&function, vec![("a", floats(&[1.0])), ("b", floats(&[2.0]))]).unwrap();
     assert_eq!(outputs[0].0, "doubled");
     assert_eq!(as_floats(&outputs), [6.0]);
+}
+
+#[test]
+fn labels_of_a_model_go_through_the_components_that_pass_its_output_on() {
+    let host = host();
+    let labels = |stages: Vec<StageSource>, name: &str| {
+        let source = with_model(pipeline(stages), name, ready::labelled());
+        load(&host, source).unwrap().signature().unwrap().outputs[0].labels.clone()
+    };
+    let model = |name: &str| renamed(model_stage(name), &[("x", "pairs")]);
+    assert_eq!(labels(vec![model("m")], "m"), ["no", "yes"]);
+    // The component calls the model itself.
+    assert_eq!(labels(vec![guest_stage("function_model")], "m"), ["no", "yes"]);
+    let renamed = renamed(guest_stage("function_model"), &[("y", "z")]);
+    assert_eq!(labels(vec![renamed], "m"), ["no", "yes"], "the pipeline calls it otherwise");
+    assert!(labels(vec![guest_stage("function_text")], "m").is_empty());
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) fn with_model(mut source: FunctionSource, name: &str, bytes: Vec<u8>)
         identity: sha256(&bytes),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let request =
         ModelRequest { source: model, choice: Choice::Auto, options: LoadOptions::default(), batch: None };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Bom, Model, Package};
+use super::{Bom, Model, ModelData, Package};
 use crate::digest::Digest;
 use crate::spec::to_bytes;
 
@@ -46,6 +46,9 @@ struct Component {
     purl: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<serde_json::Value>,
+    /// Parts of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<Component>,
 }
 
 pub(super) fn write(bom: &Bom) -> Vec<u8> {
@@ -81,6 +84,7 @@ fn function(bom: &Bom) -> Component {
         licenses: Vec::new(),
         purl: None,
         properties: Vec::new(),
+        components: Vec::new(),
     }
 }
 
@@ -94,6 +98,7 @@ fn package(package: &Package) -> Component {
         licenses: package.licence.iter().map(|licence| json!({"expression": licence})).collect(),
         purl: Some(package.purl.clone()),
         properties: Vec::new(),
+        components: Vec::new(),
     }
 }
 
@@ -111,18 +116,39 @@ fn model(model: &Model) -> Component {
             property("samara:format", &model.format),
             property("samara:size", &model.size.to_string()),
         ],
+        components: sorted(&model.data).map(|part| data(model, part)).collect(),
+    }
+}
+
+fn data(model: &Model, data: &ModelData) -> Component {
+    Component {
+        kind: "file",
+        bom_ref: format!("model:{}:{}", model.name, data.path),
+        name: data.path.clone(),
+        version: None,
+        hashes: vec![sha256(&data.digest)],
+        licenses: Vec::new(),
+        purl: None,
+        properties: vec![json!({"name": "samara:size", "value": data.size.to_string()})],
+        components: Vec::new(),
     }
 }
 
 /// Makes every name in the document one of its own.
 fn number_refs(document: &mut Document) {
     let mut taken = std::collections::HashSet::from([document.metadata.component.bom_ref.clone()]);
-    for component in &mut document.components {
-        let name = component.bom_ref.clone();
+    let (outer, mut parts): (Vec<_>, Vec<_>) = document
+        .components
+        .iter_mut()
+        .map(|component| (&mut component.bom_ref, &mut component.components))
+        .unzip();
+    let inner = parts.iter_mut().flat_map(|parts| parts.iter_mut().map(|part| &mut part.bom_ref));
+    for bom_ref in outer.into_iter().chain(inner) {
+        let name = bom_ref.clone();
         let mut number = 1;
-        while !taken.insert(component.bom_ref.clone()) {
+        while !taken.insert(bom_ref.clone()) {
             number += 1;
-            component.bom_ref = format!("{name}#{number}");
+            *bom_ref = format!("{name}#{number}");
         }
     }
 }

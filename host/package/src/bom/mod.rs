@@ -57,6 +57,18 @@ pub struct Model {
     pub format: String,
     /// Bytes.
     pub size: u64,
+    /// The files beside it that it keeps weights in.
+    pub data: Vec<ModelData>,
+}
+
+/// A file that a model keeps weights in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ModelData {
+    /// In the function's folder.
+    pub path: String,
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// A document beside an image.

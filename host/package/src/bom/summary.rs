@@ -9,6 +9,8 @@ use crate::media_types;
 use crate::text::tame;
 
 const MODEL: &str = "machine-learning-model";
+/// Neither code nor models.
+const DATA: [&str; 2] = ["data", "file"];
 
 /// What is in a bill of materials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +166,8 @@ impl Tally for Count {
     fn add(&mut self, component: Component) {
         let Component { kind, components: Tallied(inner) } = component;
         let is_model = usize::from(kind == MODEL);
-        self.packages += inner.packages + 1 - is_model;
+        let is_package = usize::from(kind != MODEL && !DATA.contains(&&*kind));
+        self.packages += inner.packages + is_package;
         self.models += inner.models + is_model;
     }
 }

@@ -18,6 +18,7 @@ fn digits() -> Bom {
         digest: Digest::of(name.as_bytes()),
         format: "onnx".to_owned(),
         size: 12,
+        data: Vec::new(),
     };
     Bom {
         name: "digits".to_owned(),

@@ -6,7 +6,7 @@
 //! samara:manifest           the text of samara.toml
 //! samara:component/<path>   a further component of a pipeline
 //! samara:model/<name>       a model; its bytes begin at a multiple of 64
-//! samara:file/<path>        a file of a test
+//! samara:file/<path>        a file of a test, or one that a model keeps weights in
 //! samara:padding            zeros before a model
 //! samara:index              a table of all of these with their digests, last
 //! ```
@@ -65,7 +65,7 @@ pub struct BundleSource {
     pub components: BTreeMap<PathBuf, Content>,
     /// One for each model that the manifest names, with its path.
     pub models: BTreeMap<String, (PathBuf, Content)>,
-    /// Files of tests, by path.
+    /// Files of tests, and those that models keep weights in, by path.
     pub files: BTreeMap<PathBuf, Content>,
 }
 

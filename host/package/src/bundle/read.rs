@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use super::{
     PREFIX, Result,
 };
 use crate::digest::Digest;
-use crate::image::{Component, ModelFile, normal_path};
+use crate::image::{Component, FileTree, ModelFile, normal_path};
 use crate::manifest::{self, Manifest};
 use crate::mapping;
 use crate::text::tame;
@@ -194,6 +195,8 @@ struct Parts {
     components: BTreeMap<PathBuf, Component>,
     models: BTreeMap<String, ModelFile>,
     files: BTreeMap<PathBuf, Bytes>,
+    /// The same, for models that keep weights in them.
+    tree: FileTree,
 }
 
 impl Parts {
@@ -217,10 +220,16 @@ impl Parts {
             self.components.insert(path, component).is_none()
         } else if let Some(name) = name.strip_prefix(MODEL) {
             let path = checked_path(entry.path.as_deref().unwrap_or_default())?;
-            let model = ModelFile { path, bytes, identity: entry.digest.to_string(), layer: None };
+            let identity = entry.digest.to_string();
+            let model = ModelFile { path, bytes, identity, layer: None, files: Arc::default() };
             self.models.insert(name.to_owned(), model).is_none()
         } else if let Some(path) = name.strip_prefix(FILE) {
-            self.files.insert(checked_path(path)?, bytes).is_none()
+            let path = checked_path(path)?;
+            let in_text = path.to_string_lossy();
+            self.tree
+                .add_bare(&in_text, bytes.clone(), entry.digest)
+                .map_err(|error| damaged(error.to_string()))?;
+            self.files.insert(path, bytes).is_none()
         } else {
             return Err(damaged(format!("it has a section `{}` of unknown use", tame(name))));
         };
@@ -248,6 +257,8 @@ impl Parts {
         if !self.components.is_empty() || self.models.len() != manifest.models.len() {
             return Err(damaged("it has components or models that its manifest does not name"));
         }
+        let tree = Arc::new(self.tree);
+        self.models.values_mut().for_each(|model| model.files = Arc::clone(&tree));
         Ok(Bundle { manifest_text, manifest, components, models: self.models, files: self.files })
     }
 }

@@ -37,6 +37,9 @@ pub enum Error {
     /// The image lacks what its manifest names.
     #[error("the image has no {what} `{name}`, which its manifest names{}", list(has))]
     Missing { what: &'static str, name: String, has: Vec<String> },
+    /// What a model keeps weights in is not what it should be.
+    #[error("the model `{model}` keeps weights in `{}`, which {reason}", tame(name))]
+    Data { model: String, name: String, reason: String },
     #[error("the image has {has} component layers, but its manifest names {needs} components")]
     Components { has: usize, needs: usize },
     #[error("`{name}` is no WebAssembly: it begins with {found}, not with `\\0asm`")]
@@ -74,6 +77,7 @@ impl Error {
             Error::Document { .. }
             | Error::Layer { .. }
             | Error::Entry { .. }
+            | Error::Data { .. }
             | Error::Components { .. }
             | Error::Manifest(_) => ErrorKind::Corrupt,
             Error::NotRunnable { .. } | Error::NotWasm { .. } => ErrorKind::Unsupported,

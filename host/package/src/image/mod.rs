@@ -3,8 +3,9 @@
 //!
 //! Three forms are written and read:
 //! - mixed: one `application/wasm` layer per component in stage order, one
-//!   uncompressed tar per model, and one with `samara.toml` and the files of
-//!   tests; `rootfs.diff_ids` lists the tars only;
+//!   uncompressed tar per model and per file that models keep weights in, and one
+//!   with `samara.toml` and the files of tests; `rootfs.diff_ids` lists the tars
+//!   only;
 //! - tar: the same with components in tars too, for containerd 1.6;
 //! - Wasm artifact: one component alone, as the CNCF's TAG Runtime describes
 //!   it (<https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/>).
@@ -13,6 +14,7 @@
 //! mapped blob: nothing is unpacked. Where another tool compressed a layer, it
 //! is decompressed once into the store.
 
+mod data;
 mod documents;
 mod error;
 pub(crate) mod fuzzing;
@@ -20,6 +22,7 @@ mod layers;
 mod open;
 mod pack;
 mod parts;
+mod plan;
 mod source;
 mod tar_read;
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod tar_tests;
 mod tar_write;
 mod tree;
 
+pub use data::DataFile;
 pub use error::{Error, ErrorKind};
 pub use open::{Component, Image, Layer, ModelFile};
 pub use pack::{Packed, pack};
@@ -53,6 +57,9 @@ pub const MODELS_LABEL: &str = "dev.samara.models";
 /// The annotation of a layer with the names of the models that it is, joined
 /// by commas.
 pub const MODEL_KEY: &str = "dev.samara.model";
+/// The annotation of a layer with the names of the models that keep weights in
+/// it, joined by commas.
+pub const DATA_KEY: &str = "dev.samara.model-data";
 
 /// Annotations of the OCI image specification.
 pub const TITLE: &str = "org.opencontainers.image.title";

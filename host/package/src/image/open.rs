@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::documents::{document, layer_blob, not_runnable, open_manifest, parse_document};
 use super::layers::{Compression, unpacked};
 use super::parts::{WasmLayer, entrypoint, find_components, find_models, unnamed};
-use super::source::{self, Form, ModelContent, ModelSource, image_path};
+use super::source::{Form, image_path};
 use super::tree::FileTree;
 use super::{Error, Limits, MANIFEST_KEY, MODELS_LABEL, Result, TITLE, check_wasm};
 use crate::digest::Digest;
@@ -29,7 +30,7 @@ pub struct Image {
     manifest: Option<Manifest>,
     components: Vec<Component>,
     models: BTreeMap<String, ModelFile>,
-    files: FileTree,
+    files: Arc<FileTree>,
     layers: Vec<Layer>,
 }
 
@@ -57,17 +58,8 @@ pub struct ModelFile {
     /// The uncompressed tar of the store that holds this file and no other,
     /// if there is one: it can be a layer of other images as it is.
     pub layer: Option<Digest>,
-}
-
-impl ModelFile {
-    /// The model as a part of another image, its layer shared if possible.
-    pub fn source(&self) -> ModelSource {
-        let content = match self.layer {
-            Some(layer) => ModelContent::Layer(layer),
-            None => ModelContent::Plain(source::Content::Bytes(self.bytes.clone())),
-        };
-        ModelSource { path: self.path.clone(), content }
-    }
+    /// What came with it.
+    pub(crate) files: Arc<FileTree>,
 }
 
 /// A layer of an image.
@@ -198,7 +190,7 @@ fn open_artifact(store: &Store, digest: Digest, document: ImageManifest) -> Resu
         manifest: parsed,
         components,
         models: BTreeMap::new(),
-        files: FileTree::default(),
+        files: Arc::default(),
         layers: vec![layer],
         document,
     })
@@ -213,6 +205,7 @@ fn open_image(store: &Store, digest: Digest, document: ImageManifest, limits: Li
         return Err(not_runnable(&found));
     }
     let Content { wasm, files, layers } = content(store, &document, &config, limits)?;
+    let files = Arc::new(files);
     let form = if wasm.is_empty() { Form::Tar } else { Form::Mixed };
     let text = manifest_text(note(&config, &document, MANIFEST_KEY), &files)?;
     let parsed = text.as_deref().map(parse).transpose()?;

@@ -1,19 +1,20 @@
 //! Makes an image in the store. The same source gives the same bytes on every
 //! machine; a layer that the store has already is not written again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::error::{Error, input, write};
-use super::source::{Content, Form, ModelContent, Source, image_path};
+use super::plan::Plan;
+use super::source::{Content, Form, ModelContent, Source};
 use super::tar_write::{TarWriter, copy};
 use super::tree::{FileTree, TreeFile};
 use super::{
-    CREATED, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE, VERSION,
-    check_wasm,
+    CREATED, DATA_KEY, LICENSES, Limits, MANIFEST_KEY, MODEL_KEY, MODELS_LABEL, Result, SOURCE, TITLE,
+    VERSION,
 };
 use crate::digest::{Digest, Sha256};
 use crate::manifest::{self, Manifest, model_variable};
@@ -57,55 +58,6 @@ pub fn pack(session: &Session, source: &Source) -> Result<Packed> {
     }
 }
 
-/// What goes where, checked.
-struct Plan<'a> {
-    /// In the order of the manifest.
-    components: Vec<(String, &'a Content)>,
-    /// By path, with the names of the models that are this file.
-    models: BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>,
-    files: BTreeMap<String, Content>,
-}
-
-impl<'a> Plan<'a> {
-    fn of(source: &'a Source, manifest: &Manifest) -> Result<Self> {
-        let components = components(source, manifest)?;
-        let files = files(source)?;
-        let taken = components.iter().map(|(path, _)| path).chain(files.keys()).cloned().collect();
-        let plan = Self { models: models(source, manifest, taken)?, components, files };
-        plan.check_folders()?;
-        if source.form == Form::Wasm {
-            plan.check_artifact()?;
-        }
-        Ok(plan)
-    }
-
-    /// No file is also the folder of another one.
-    fn check_folders(&self) -> Result<()> {
-        let components = self.components.iter().map(|(path, _)| path.as_str());
-        let paths: BTreeSet<&str> =
-            components.chain(self.models.keys().chain(self.files.keys()).map(String::as_str)).collect();
-        for path in &paths {
-            let mut folders = path.match_indices('/').map(|(slash, _)| &path[..slash]);
-            if let Some(file) = folders.find(|folder| paths.contains(folder)) {
-                return Err(input(format!("`{file}` would be a file and the folder of `{path}`")));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_artifact(&self) -> Result<()> {
-        let reason = match (self.components.len(), self.models.len()) {
-            (1, 0) => return Ok(()),
-            (0, _) => "the function has none".to_owned(),
-            (1, _) => "the function has models".to_owned(),
-            (count, _) => format!("the function has {count}"),
-        };
-        Err(input(format!(
-            "a Wasm artifact is one component alone, but {reason}\nhint: use the form `mixed`"
-        )))
-    }
-}
-
 struct Packer<'a> {
     session: &'a Session,
     added: u64,
@@ -121,13 +73,15 @@ impl Packer<'_> {
             });
             title(&mut layers, path);
         }
-        for (path, (content, names)) in &plan.models {
-            layers.push(match content {
-                ModelContent::Plain(content) => self.tar(&[(path, content)])?,
-                ModelContent::Layer(digest) => self.existing(digest, path)?,
-            });
-            title(&mut layers, path);
-            note(&mut layers, MODEL_KEY, &names.join(","));
+        for (key, parts) in [(MODEL_KEY, &plan.models), (DATA_KEY, &plan.data)] {
+            for (path, (content, names)) in parts {
+                layers.push(match content {
+                    ModelContent::Plain(content) => self.tar(&[(path, content)])?,
+                    ModelContent::Layer(digest) => self.existing(digest, path)?,
+                });
+                title(&mut layers, path);
+                note(&mut layers, key, &names.join(","));
+            }
         }
         let files: Vec<(&String, &Content)> = plan.files.iter().collect();
         layers.push(self.tar(&files)?);
@@ -272,82 +226,6 @@ fn parse(text: &str) -> Result<Manifest> {
         return Err(input(format!("`{}` is longer than 1 MiB", manifest::FILE_NAME)));
     }
     Manifest::parse(text, Path::new(manifest::FILE_NAME)).map_err(Error::Manifest)
-}
-
-fn components<'a>(source: &'a Source, manifest: &Manifest) -> Result<Vec<(String, &'a Content)>> {
-    let mut components: Vec<(String, &Content)> = Vec::new();
-    for path in manifest.components() {
-        let content = source
-            .components
-            .get(path)
-            .ok_or_else(|| input(format!("the manifest's component `{}` was not given", path.display())))?;
-        let path = image_path(path)?;
-        if components.iter().all(|(other, _)| *other != path) {
-            check_head(&path, content)?;
-            components.push((path, content));
-        }
-    }
-    if components.len() != source.components.len() {
-        return Err(input("a component was given that the manifest does not name"));
-    }
-    Ok(components)
-}
-
-fn check_head(name: &str, content: &Content) -> Result<()> {
-    let (_, reader) = content.open()?;
-    let mut head = Vec::new();
-    reader.take(4).read_to_end(&mut head).map_err(write)?;
-    check_wasm(name, &head)
-}
-
-fn models<'a>(
-    source: &'a Source,
-    manifest: &Manifest,
-    mut taken: BTreeSet<String>,
-) -> Result<BTreeMap<String, (&'a ModelContent, Vec<&'a str>)>> {
-    if !source.models.keys().eq(manifest.models.keys()) {
-        return Err(input("the models that were given are not those that the manifest names"));
-    }
-    let mut models: BTreeMap<String, (&ModelContent, Vec<&str>)> = BTreeMap::new();
-    // Those from elsewhere go where the function's own leave room.
-    let is_own = |name: &str| manifest.models.get(name).is_some_and(|model| model.path.file().is_some());
-    let (own, others): (Vec<_>, Vec<_>) = source.models.iter().partition(|(name, _)| is_own(name));
-    for (name, model) in own.into_iter().chain(others) {
-        let mut path = image_path(&model.path)?;
-        let is_same = models.get(&path).is_some_and(|(content, _)| same(content, &model.content));
-        if !is_own(name) && !is_same && taken.contains(&path) {
-            let file_name = path.rsplit('/').next().unwrap_or_default();
-            path = format!("models/{name}/{file_name}");
-        }
-        if !is_same && !taken.insert(path.clone()) {
-            return Err(input(format!("two files of the image would be `{path}`")));
-        }
-        models.entry(path).or_insert((&model.content, Vec::new())).1.push(name);
-    }
-    Ok(models)
-}
-
-fn same(a: &ModelContent, b: &ModelContent) -> bool {
-    match (a, b) {
-        (ModelContent::Layer(a), ModelContent::Layer(b)) => a == b,
-        (ModelContent::Plain(Content::File(a)), ModelContent::Plain(Content::File(b))) => a == b,
-        (ModelContent::Plain(Content::Bytes(a)), ModelContent::Plain(Content::Bytes(b))) => a == b,
-        _ => false,
-    }
-}
-
-fn files(source: &Source) -> Result<BTreeMap<String, Content>> {
-    let manifest = Content::Bytes(source.manifest_text.clone().into());
-    let mut files = BTreeMap::from([(manifest::FILE_NAME.to_owned(), manifest)]);
-    for (path, content) in &source.files {
-        let path = image_path(path)?;
-        let is_component =
-            source.components.keys().any(|component| image_path(component).is_ok_and(|c| c == path));
-        if is_component || files.insert(path.clone(), content.clone()).is_some() {
-            return Err(input(format!("two files of the image would be `{path}`")));
-        }
-    }
-    Ok(files)
 }
 
 /// What the image tells samara: labels, and those that are too long for one,

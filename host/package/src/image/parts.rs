@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -103,7 +104,7 @@ pub(super) fn find_models(
     manifest: &Manifest,
     label: Option<&String>,
     descriptor: &Descriptor,
-    files: &FileTree,
+    files: &Arc<FileTree>,
 ) -> Result<BTreeMap<String, ModelFile>> {
     let paths: BTreeMap<String, String> = match label {
         Some(label) => parse_document("label", &descriptor.digest, label.as_bytes())?,
@@ -125,11 +126,12 @@ pub(super) fn find_models(
 }
 
 /// A file of a tar as a model.
-pub(crate) fn model_file(path: &str, file: &TreeFile, files: &FileTree) -> ModelFile {
+pub(crate) fn model_file(path: &str, file: &TreeFile, files: &Arc<FileTree>) -> ModelFile {
     ModelFile {
         path: PathBuf::from(path),
         bytes: file.bytes.clone(),
-        identity: format!("{}#{path}", file.layer),
+        identity: files.identity(path, file),
         layer: files.is_alone(&file.layer).then_some(file.layer),
+        files: Arc::clone(files),
     }
 }

@@ -58,6 +58,9 @@ pub struct ModelSource {
     /// In the image.
     pub path: PathBuf,
     pub content: ModelContent,
+    /// Files that it keeps weights in, by the names that it has for them: where
+    /// they are beside `path`. Each becomes a layer of its own.
+    pub data: BTreeMap<String, ModelContent>,
 }
 
 /// Where a model's bytes are.
@@ -95,6 +98,15 @@ pub struct Interface {
 }
 
 impl Content {
+    /// Whether it is plain that two are the same bytes.
+    pub fn is_same(&self, other: &Content) -> bool {
+        match (self, other) {
+            (Content::File(a), Content::File(b)) => a == b,
+            (Content::Bytes(a), Content::Bytes(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// The number of bytes, and a reader of them.
     pub(crate) fn open(&self) -> Result<(u64, Box<dyn Read + '_>)> {
         match self {
@@ -136,6 +148,17 @@ impl From<PathBuf> for Content {
     fn from(path: PathBuf) -> Self {
         Content::File(path)
     }
+}
+
+/// The path of the file that a model at `model` calls `name`.
+///
+/// # Errors
+/// Why it has none, to go on after its name.
+pub(super) fn beside(model: &str, name: &str) -> Result<String, String> {
+    let folder = model.rsplit_once('/').map_or("", |(folder, _)| folder);
+    // Joined, an absolute name would no longer be one.
+    let name = normal_path(name, false)?;
+    normal_path(format!("{folder}/{name}").trim_start_matches('/'), false)
 }
 
 /// The path of a file in an image.

@@ -1,6 +1,6 @@
 //! The files of an image: those of its tar layers together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -12,6 +12,8 @@ use crate::digest::Digest;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileTree {
     nodes: BTreeMap<String, Node>,
+    /// Of files that are in no archive.
+    bare: BTreeSet<Digest>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +55,18 @@ impl FileTree {
         Ok(())
     }
 
+    /// Adds a file that is a blob or a section by itself.
+    pub(crate) fn add_bare(&mut self, path: &str, bytes: Bytes, digest: Digest) -> Result<()> {
+        let refuse =
+            |reason: &str| Error::Entry { layer: digest, entry: path.to_owned(), reason: reason.to_owned() };
+        self.add_folders(path).map_err(refuse)?;
+        if self.nodes.insert(path.to_owned(), Node::File(TreeFile { bytes, layer: digest })).is_some() {
+            return Err(refuse("is there twice"));
+        }
+        self.bare.insert(digest);
+        Ok(())
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<&TreeFile> {
         match self.nodes.get(path) {
             Some(Node::File(file)) => Some(file),
@@ -68,9 +82,17 @@ impl FileTree {
         })
     }
 
-    /// Whether a layer has one file and no other.
+    /// What tells equal files from others: digests that were checked.
+    pub(crate) fn identity(&self, path: &str, file: &TreeFile) -> String {
+        match self.bare.contains(&file.layer) {
+            true => file.layer.to_string(),
+            false => format!("{}#{path}", file.layer),
+        }
+    }
+
+    /// Whether a layer is an archive of one file.
     pub(crate) fn is_alone(&self, layer: &Digest) -> bool {
-        self.files().filter(|(_, file)| file.layer == *layer).count() == 1
+        !self.bare.contains(layer) && self.files().filter(|(_, file)| file.layer == *layer).count() == 1
     }
 
     fn add_folders(&mut self, path: &str) -> Result<(), &'static str> {

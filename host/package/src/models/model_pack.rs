@@ -1,8 +1,9 @@
 //! Models of a ModelPack artifact: its layers of weights, each a file or a tar.
 //! Layers of documentation, code and configuration are left alone.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::digest::Digest;
@@ -38,12 +39,12 @@ pub(super) fn models(store: &Store, manifest: &ImageManifest) -> Result<Vec<(Str
     let config: Config = parse_document("configuration", &descriptor.digest, &bytes)?;
     let diff_ids = config.modelfs.map(|modelfs| modelfs.diff_ids).unwrap_or_default();
     let mut limits = Limits::default();
-    let mut models = Vec::new();
+    let mut all = FileTree::default();
     for (place, layer) in manifest.layers.iter().enumerate() {
         let Some(packing) = layer.media_type.strip_prefix(WEIGHT) else { continue };
         if packing == "raw" {
-            let file = raw(store, layer)?;
-            models.push((file.path.to_string_lossy().into_owned(), file));
+            let (path, bytes) = raw(store, layer)?;
+            all.add_bare(&path, bytes, layer.digest)?;
             continue;
         }
         let compression = match packing {
@@ -58,20 +59,19 @@ pub(super) fn models(store: &Store, manifest: &ImageManifest) -> Result<Vec<(Str
             _ => return Err(refuse(layer, "it is compressed, and `modelfs.diffIds` does not say of what")),
         };
         let tar = unpacked(store, layer, compression, &diff_id, &mut limits)?;
-        let mut tree = FileTree::default();
-        tree.add(diff_id, &tar, &limits)?;
-        models.extend(tree.files().map(|(path, file)| (path.to_owned(), model_file(path, file, &tree))));
+        all.add(diff_id, &tar, &limits)?;
     }
-    Ok(models)
+    let all = Arc::new(all);
+    Ok(all.files().map(|(path, file)| (path.to_owned(), model_file(path, file, &all))).collect())
 }
 
-fn raw(store: &Store, layer: &Descriptor) -> Result<ModelFile, Error> {
+/// The path and bytes of a file that is a layer by itself.
+fn raw(store: &Store, layer: &Descriptor) -> Result<(String, Bytes), Error> {
     let named = layer.annotations.get(FILE_PATH).or_else(|| layer.annotations.get(TITLE));
     let path = named.ok_or_else(|| refuse(layer, "no annotation says which file it is"))?;
     let path = normal_path(path, false)
         .map_err(|reason| refuse(layer, &format!("the file that its annotation names {reason}")))?;
-    let bytes = layer_blob(store, layer)?;
-    Ok(ModelFile { path: PathBuf::from(path), bytes, identity: layer.digest.to_string(), layer: None })
+    Ok((path, layer_blob(store, layer)?))
 }
 
 fn refuse(layer: &Descriptor, reason: &str) -> Error {

@@ -72,6 +72,7 @@ pub(crate) fn pipeline(form: Form) -> Source {
     let model = ModelSource {
         path: "models/digits.onnx".into(),
         content: ModelContent::Plain(Content::Bytes(weights(100_003))),
+        data: BTreeMap::new(),
     };
     let file = |path: &str, text: &'static str| (PathBuf::from(path), Content::Bytes(text.into()));
     Source {

@@ -59,7 +59,7 @@ impl Served {
             let reason = "it is a command, which runs to its end instead of answering requests".to_owned();
             return Err(Error::Load { function: name, reason });
         }
-        let labels = all_labels(labels, function.signature());
+        let labels = function.signature().map(|signature| signature.labels(labels)).unwrap_or_default();
         let route = checked_route(&name, &config, function.kind())?;
         let (gate, meters) = (gate(&name, &version), meters(&name, &version));
         let load_time = started.elapsed();
@@ -94,19 +94,6 @@ impl Served {
     pub(crate) fn is_http(&self) -> bool {
         matches!(self.function.kind(), Kind::Http(_))
     }
-}
-
-/// The labels that somebody has set, and of other outputs those that their model has.
-fn all_labels(
-    mut labels: BTreeMap<String, Vec<String>>,
-    signature: Option<&Signature>,
-) -> BTreeMap<String, Vec<String>> {
-    for output in signature.into_iter().flat_map(|signature| &signature.outputs) {
-        if !output.labels.is_empty() && !labels.contains_key(&output.name) {
-            labels.insert(output.name.clone(), output.labels.clone());
-        }
-    }
-    labels
 }
 
 /// The route of a function, which matters for HTTP functions only.

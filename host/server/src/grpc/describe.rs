@@ -11,7 +11,7 @@ use super::proto::{
     ModelOutput, ModelParameter, ServerMetadataResponse, model_instance_group,
 };
 use crate::app::Server;
-use crate::describe::{NAME, VERSION};
+use crate::describe::{NAME, VERSION, config_parameters};
 use crate::error::Result;
 use crate::functions::Served;
 
@@ -80,13 +80,8 @@ pub(super) fn config(served: &Served) -> Result<ModelConfig> {
 }
 
 fn parameters(served: &Served) -> BTreeMap<String, ModelParameter> {
-    let version = ("version", Some(&served.version));
-    let digest = ("digest", served.digest.as_ref());
-    let description = ("description", served.description.as_ref());
-    let known = [version, digest, description].into_iter();
-    let known = known
-        .filter_map(|(name, value)| Some((name.to_owned(), ModelParameter { string_value: value?.clone() })));
-    known.collect()
+    let known = config_parameters(served).into_iter();
+    known.map(|(name, value)| (name.to_owned(), ModelParameter { string_value: value })).collect()
 }
 
 fn instances(served: &Served) -> ModelInstanceGroup {

@@ -49,7 +49,7 @@ impl Source for Models {
             identity: sha256(&bytes),
             format: Format::Onnx,
             bytes: bytes.into(),
-            path: None,
+            beside: samara_nn::Beside::Nothing,
         };
         let model = ModelRequest {
             source: model,
@@ -420,6 +420,7 @@ async fn a_server_and_its_functions_describe_themselves() {
     let config = config.config.unwrap();
     assert_eq!((config.backend.as_str(), config.input[0].data_type()), ("tract", DataType::TypeFp32));
     assert_eq!(config.parameters["digest"].string_value, "sha256:00");
+    assert_eq!(config.parameters["labels"].string_value, r#"{"probabilities":["yes","no"]}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::written;
 use crate::app::Server;
 use crate::body::Body;
-use crate::describe::{NAME, VERSION, config_datatype};
+use crate::describe::{NAME, VERSION, config_datatype, config_parameters, quantisation};
 use crate::error::{Error, Result};
 use crate::functions::Served;
 use crate::router;
@@ -48,8 +48,11 @@ pub(super) fn metadata(server: &Server, served: &Served) -> Result<Response<Body
     if !elsewhere.is_empty() {
         metadata["parameters"]["on_cpu"] = json!(elsewhere);
     }
-    for output in signature.outputs.iter().filter(|output| !output.labels.is_empty()) {
-        metadata["parameters"]["labels"][&output.name] = json!(output.labels);
+    if !served.labels.is_empty() {
+        metadata["parameters"]["labels"] = json!(served.labels);
+    }
+    if let Some(known) = quantisation(signature) {
+        metadata["parameters"]["quantization"] = known;
     }
     Ok(written(&metadata))
 }
@@ -106,10 +109,7 @@ pub(super) fn config(served: &Served) -> Result<Response<Body>> {
 }
 
 fn parameters(served: &Served) -> Value {
-    let version = ("version", Some(&served.version));
-    let digest = ("digest", served.digest.as_ref());
-    let description = ("description", served.description.as_ref());
-    let known = [version, digest, description].into_iter();
-    let known = known.filter_map(|(name, value)| Some((name.to_owned(), json!({ "string_value": value? }))));
+    let known = config_parameters(served).into_iter();
+    let known = known.map(|(name, value)| (name.to_owned(), json!({ "string_value": value })));
     Value::Object(known.collect())
 }

@@ -306,7 +306,7 @@ fn model_request(backend: &str, name: &str, bytes: Vec<u8>) -> ModelRequest {
         identity: sha256(&bytes),
         format: Format::Onnx,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     ModelRequest { source, choice: Choice::from(backend), options: LoadOptions::default(), batch: None }
 }

@@ -54,6 +54,23 @@ fn a_function_says_what_it_takes_and_gives() {
 }
 
 #[test]
+fn labels_are_the_manifests_or_else_the_models() {
+    let server = Builder::new()
+        .serve(Item::model("own", ready::labelled()))
+        .serve(Item::model("set", ready::labelled()).labels("y", &["off", "on"]))
+        .serve(Item::model("none", ready::labelled()).labels("y", &[]))
+        .start();
+    for (name, labels) in [("own", Some(["no", "yes"])), ("set", Some(["off", "on"])), ("none", None)] {
+        let metadata = server.get(&format!("/v2/models/{name}")).json();
+        assert_eq!(metadata["parameters"]["labels"]["y"], json!(labels), "{metadata}");
+        let config = server.get(&format!("/v2/models/{name}/config")).json();
+        let text = config["parameters"]["labels"]["string_value"].as_str();
+        let expected = labels.map(|labels| json!({ "y": labels }).to_string());
+        assert_eq!(text, expected.as_deref(), "{config}");
+    }
+}
+
+#[test]
 fn readiness_is_told_by_version() {
     let server = server();
     assert_eq!(server.get("/v2/models/double/ready").json(), json!({"name": "double", "ready": true}));

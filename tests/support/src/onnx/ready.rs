@@ -1,5 +1,6 @@
 //! Models that are ready to use. All of them are sound.
 
+use super::proto::TensorProto;
 use super::{Attribute, BOOL, FP32, INT64, Model, raw, tensor};
 
 /// `y = x` for any shape of two axes, in the given datatype.
@@ -305,7 +306,46 @@ pub fn counting_loop() -> Vec<u8> {
 
 /// `y = x + w` with the weights in the file `location` beside the model.
 pub fn external(location: &str, offset: usize, length: usize) -> Vec<u8> {
-    let mut data = raw("w", FP32, &[(length / 4) as i64], Vec::new());
+    let size = (length / 4).to_string();
+    Model::new()
+        .input("x", FP32, &[&size])
+        .initializer(outside("w", location, offset, length))
+        .node("Add", &["x", "w"], &["y"])
+        .output("y", FP32, &[&size])
+        .bytes()
+}
+
+/// The same, with the weights a constant of a node.
+pub fn external_constant(location: &str, offset: usize, length: usize) -> Vec<u8> {
+    let size = (length / 4).to_string();
+    let data = Attribute::Tensor(outside("w", location, offset, length));
+    Model::new()
+        .input("x", FP32, &[&size])
+        .node_with("Constant", &[], &["w"], &[("value", data)])
+        .node("Add", &["x", "w"], &["y"])
+        .output("y", FP32, &[&size])
+        .bytes()
+}
+
+/// Two numbers are added, which ones a condition says: each two lie in the file
+/// `location`, from the offset on.
+pub fn external_branches(location: &str, offset: usize) -> Vec<u8> {
+    let branch = |name: &str, offset| {
+        let sum = format!("{name}_sum");
+        let branch = Model::new().initializer(outside(name, location, offset, 8));
+        Attribute::Graph(branch.node("Add", &["x", name], &[&sum]).output(&sum, FP32, &["2"]).into_graph())
+    };
+    let branches = [("then_branch", branch("a", offset)), ("else_branch", branch("b", offset + 8))];
+    Model::new()
+        .input("condition", BOOL, &[])
+        .input("x", FP32, &["2"])
+        .node_with("If", &["condition"], &["y"], &branches)
+        .output("y", FP32, &["2"])
+        .bytes()
+}
+
+fn outside(name: &str, location: &str, offset: usize, length: usize) -> TensorProto {
+    let mut data = raw(name, FP32, &[(length / 4) as i64], Vec::new());
     data.data_location = 1;
     for (key, value) in
         [("location", location), ("offset", &offset.to_string()), ("length", &length.to_string())]
@@ -313,17 +353,23 @@ pub fn external(location: &str, offset: usize, length: usize) -> Vec<u8> {
         let (key, value) = (key.to_owned(), value.to_owned());
         data.external_data.push(super::proto::StringStringEntryProto { key, value });
     }
-    let size = (length / 4).to_string();
+    data
+}
+
+/// Gives two columns as they are, called `no` and `yes`.
+pub fn labelled() -> Vec<u8> {
+    let classes = ["no", "yes"].map(str::to_owned).to_vec();
     Model::new()
-        .input("x", FP32, &[&size])
-        .initializer(data)
-        .node("Add", &["x", "w"], &["y"])
-        .output("y", FP32, &[&size])
+        .domain("ai.onnx.ml", 3)
+        .input("x", FP32, &["n", "2"])
+        .node_with("ZipMap", &["x"], &["y"], &[("classlabels_strings", Attribute::Texts(classes))])
+        .in_domain("ai.onnx.ml")
+        .output("y", FP32, &["n", "2"])
         .bytes()
 }
 
 /// A table of small, distinct numbers.
-fn weights(name: &str, rows: usize, columns: usize) -> super::proto::TensorProto {
+fn weights(name: &str, rows: usize, columns: usize) -> TensorProto {
     let scale = 1.0 / rows as f32;
     let values: Vec<f32> =
         (0..rows * columns).map(|i| ((i * 31 % 101) as f32 - 50.0) * scale * 0.02).collect();

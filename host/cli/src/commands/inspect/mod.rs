@@ -5,7 +5,7 @@ mod image;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use samara_engine::{FunctionSource, Limits, StageSource};
+use samara_engine::{FunctionSource, Limits, ModelRequest, StageSource};
 use samara_nn::{Plan, ResidentModel, Signature, TensorSpec, format_shape};
 use samara_package::manifest::Capabilities;
 use serde_json::{Map, Value, json};
@@ -30,6 +30,8 @@ struct Facts<'a> {
     loaded: &'a Loaded,
     source: &'a FunctionSource,
     capabilities: Capabilities,
+    /// Of `[labels]`, and of the models.
+    labels: BTreeMap<String, Vec<String>>,
     image: Option<ImageFacts<'a>>,
     /// What a run of each model does, where that was asked for.
     plans: BTreeMap<String, Plan>,
@@ -41,6 +43,8 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
     let source = what.source(&args.models, &args.place, &args.grants, &images)?;
     let loaded = Loaded::load(&what, source.clone(), Use::Once, settings, printer)?;
     let capabilities = what.manifest().map(|manifest| manifest.capabilities.clone()).unwrap_or_default();
+    let labels = what.manifest().map(|manifest| manifest.labels.clone()).unwrap_or_default();
+    let labels = loaded.function.signature().map_or(labels.clone(), |signature| signature.labels(labels));
     let image = match &what {
         What::Packed(packed) => {
             packed.image().map(|image| ImageFacts::read(&images.store()?, image)).transpose()?
@@ -48,7 +52,7 @@ pub(crate) fn run(args: &InspectArgs, settings: &Settings, printer: &Printer) ->
         _ => None,
     };
     let plans = if args.plan { plans(&loaded, printer)? } else { BTreeMap::new() };
-    let facts = Facts { loaded: &loaded, source: &source, capabilities, image, plans };
+    let facts = Facts { loaded: &loaded, source: &source, capabilities, labels, image, plans };
     if printer.is_json() {
         printer.json(&facts.as_json())?;
     } else {
@@ -85,6 +89,10 @@ pub(crate) fn signature_json(signature: &Signature) -> Value {
         if !spec.labels.is_empty() {
             entry["labels"] = spec.labels.as_slice().into();
         }
+        if let Some(known) = spec.quantisation {
+            entry["quantization"] =
+                json!({ "scale": known.scale_in_decimals(), "zero_point": known.zero_point });
+        }
         entry
     };
     let specs = |specs: &[TensorSpec]| specs.iter().map(spec).collect::<Vec<Value>>();
@@ -104,7 +112,8 @@ impl Facts<'_> {
             "name": function.name(),
             "version": Some(&self.loaded.version).filter(|version| !version.is_empty()),
             "kind": function.kind().to_string(),
-            "signature": function.signature().map(signature_json),
+            "signature": self.signature().as_ref().map(signature_json),
+            "labels": self.labels,
             "stages": stages,
             "models": models,
             "capabilities": capabilities_json(&self.capabilities),
@@ -113,12 +122,30 @@ impl Facts<'_> {
         })
     }
 
+    /// What it takes and gives, with the labels that somebody has set.
+    fn signature(&self) -> Option<Signature> {
+        let mut signature = self.loaded.function.signature()?.clone();
+        for output in &mut signature.outputs {
+            output.labels = self.labels.get(&output.name).cloned().unwrap_or_default();
+        }
+        Some(signature)
+    }
+
+    /// Labels of what is no output.
+    fn stray_labels(&self) -> Vec<String> {
+        let signature = self.loaded.function.signature();
+        let is_output = |name: &str| signature.is_some_and(|signature| signature.output(name).is_some());
+        let stray = self.labels.iter().filter(|(name, _)| !is_output(name));
+        stray.map(|(name, labels)| format!("{}: {}, of no output", line(name), labels.len())).collect()
+    }
+
     fn model_json(&self, name: &str, model: &ResidentModel) -> Value {
         let request = self.source.models.get(name);
         json!({
             "format": request.map(|request| request.source.format.name()),
             "bytes": request.map(|request| request.source.bytes.len()),
             "digest": request.map(|request| samara_engine::sha256(&request.source.bytes)),
+            "data": request.map(data_json),
             "backend": model.backend(),
             "target": request.map(|request| request.options.target.to_string()),
             "elsewhere": model.elsewhere(),
@@ -134,7 +161,7 @@ impl Facts<'_> {
             version => format!(" {version}"),
         };
         let mut text = format!("{BOLD}{}{BOLD:#}{version}  {}\n", function.name(), function.kind().detail());
-        if let Some(signature) = function.signature() {
+        if let Some(signature) = self.signature() {
             text.push_str(&specs_text("inputs", &signature.inputs));
             text.push_str(&specs_text("outputs", &signature.outputs));
         }
@@ -143,6 +170,7 @@ impl Facts<'_> {
         let models: Vec<String> =
             function.models().iter().flat_map(|(name, model)| self.model_text(name, model)).collect();
         text.push_str(&section("models", &models));
+        text.push_str(&section("labels", &self.stray_labels()));
         text.push_str(&section("asks for", &capabilities_text(&self.capabilities)));
         text.push_str(&section("limits", &limits_text(&self.source.limits)));
         text.push_str(&self.image.as_ref().map(ImageFacts::as_text).unwrap_or_default());
@@ -157,13 +185,31 @@ impl Facts<'_> {
         let mut lines = vec![
             format!("{name}  {format}, {}, by {}", size_text(size as u64), model.backend()),
             format!("  {DIM}{digest}{DIM:#}"),
-            format!("  {}", model.signature()),
         ];
+        let data = request.map(data).unwrap_or_default().into_iter();
+        lines.extend(data.map(|(name, size)| format!("  weights in {}, {}", line(&name), size_text(size))));
+        lines.push(format!("  {}", model.signature()));
         lines.extend(model.elsewhere().iter().map(|part| format!("  on the CPU: {part}")));
         let plan = self.plans.get(name).map(Plan::to_string).unwrap_or_default();
         lines.extend(plan.lines().map(|line| format!("  {line}")));
         lines
     }
+}
+
+/// The files that a model keeps weights in, with their bytes.
+fn data(request: &ModelRequest) -> Vec<(String, u64)> {
+    let source = &request.source;
+    let names = samara_backends::data_files(source.format, &source.bytes).into_iter();
+    names.filter_map(|name| source.beside.size(&name).ok().map(|size| (name, size))).collect()
+}
+
+fn data_json(request: &ModelRequest) -> Vec<Value> {
+    data(request).iter().map(|(name, size)| json!({ "file": name, "bytes": size })).collect()
+}
+
+/// Text from elsewhere, on one line.
+fn line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
 }
 
 fn plan_json(plan: &Plan) -> Value {
@@ -188,8 +234,11 @@ fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
     let lines = |spec: &TensorSpec| {
         let media_type =
             spec.media_type.as_deref().map(|media_type| format!("  {media_type}")).unwrap_or_default();
-        let line =
-            format!("{:<width$}  {}{}{media_type}", spec.name, spec.datatype, format_shape(&spec.shape));
+        let quantisation = spec.quantisation.map_or_else(String::new, |known| {
+            format!("  {DIM}scale {}, zero point {}{DIM:#}", known.scale, known.zero_point)
+        });
+        let shape = format_shape(&spec.shape);
+        let line = format!("{:<width$}  {}{shape}{media_type}{quantisation}", spec.name, spec.datatype);
         std::iter::once(line).chain(labels_text(&spec.labels))
     };
     section(title, &specs.iter().flat_map(lines).collect::<Vec<_>>())
@@ -197,8 +246,7 @@ fn specs_text(title: &str, specs: &[TensorSpec]) -> String {
 
 /// The line of labels below an output, in the order of its last axis.
 fn labels_text(labels: &[String]) -> Option<String> {
-    let shown: Vec<String> =
-        labels.iter().take(LABELS).map(|label| printable(label).replace('\n', "\\n")).collect();
+    let shown: Vec<String> = labels.iter().take(LABELS).map(|label| line(label)).collect();
     let rest = match labels.len().saturating_sub(LABELS) {
         0 => String::new(),
         rest => format!(", … and {rest} more"),

@@ -69,7 +69,7 @@ pub(crate) async fn load_from_guest(
         identity: sha256(&bytes),
         format,
         bytes: bytes.into(),
-        path: None,
+        beside: samara_nn::Beside::Nothing,
     };
     let pool = Arc::clone(pool);
     let options = LoadOptions { target, ..LoadOptions::default() };
