@@ -24,6 +24,8 @@ mod provider;
 mod sought;
 #[cfg(any(feature = "litert", feature = "onnxruntime", feature = "tract"))]
 mod stack;
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+mod standalone;
 #[cfg_attr(not(feature = "litert"), allow(dead_code, reason = "only the check of files uses it then"))]
 mod tflite;
 #[cfg(feature = "tract")]
@@ -41,6 +43,8 @@ pub use litert::LiteRt;
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
 pub use provider::{Provider, UnknownProvider};
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+pub use standalone::standalone_model;
 #[cfg(feature = "tract")]
 pub use tract::Tract;
 #[cfg(feature = "gpu")]
