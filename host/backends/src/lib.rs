@@ -156,6 +156,16 @@ fn check_onnx(_: &ModelSource) -> Result<()> {
     Ok(())
 }
 
+/// Without a backend for them nothing is known of ONNX models.
+///
+/// # Errors
+/// Always.
+#[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
+pub fn standalone_model(source: &ModelSource) -> Result<Vec<u8>> {
+    let reason = "this build has no backend for ONNX models".to_owned();
+    Err(samara_nn::Error::Unsupported { model: source.name.clone(), backend: "rten", reason })
+}
+
 #[cfg(feature = "litert")]
 fn litert_backend(options: &RegistryOptions) -> Option<Arc<dyn Backend>> {
     Some(Arc::new(LiteRt::new(options.litert_libraries.clone(), options.tensor_limit)))
