@@ -4,7 +4,7 @@
 
 use samara_nn::{Error, Format, ModelSource, Result};
 
-use crate::onnx::Outline;
+use crate::onnx::{Flat, Outline};
 
 mod operators;
 mod replace;
@@ -27,6 +27,8 @@ pub fn standalone_model(source: &ModelSource) -> Result<Vec<u8>> {
             source.format.name()
         )));
     }
+    let flat = Flat::of(source, ENGINE)?;
+    let source = flat.source.as_ref();
     let outline = Outline::read(source, ENGINE)?;
     if outline.has_external_data() {
         return Err(refuse("its weights lie in other files; save it with its weights inside".to_owned()));

@@ -13,14 +13,24 @@ use crate::onnx::{Data, Graph, Node, Outline, ValueInfo, datatype, is_default_do
 /// With the node or the tensor, in words.
 pub(super) fn check(outline: &Outline<'_>) -> Result<(), String> {
     let opset = outline.default_opset();
+    if let Some(function) = outline.functions.first() {
+        return Err(format!("it has functions of its own, as {}; export it without", quote(function.name)));
+    }
+    let mut foreign = None;
+    outline.for_each_node(&mut |node| {
+        if !is_default_domain(node.domain) {
+            foreign
+                .get_or_insert_with(|| format!("{node}: it is one of `{}`, which rten has not", node.domain));
+        }
+    });
+    if let Some(foreign) = foreign {
+        return Err(foreign);
+    }
     if !(OLDEST..=NEWEST).contains(&opset) {
         return Err(format!(
             "it is written in version {opset} of ONNX's operators, and {OLDEST} to {NEWEST} are those that are known; \
              `onnx.version_converter` writes it in another"
         ));
-    }
-    if let Some(function) = outline.functions.first() {
-        return Err(format!("it has functions of its own, as {}; export it without", quote(function.name)));
     }
     for (what, values) in [("input", &outline.graph.inputs), ("output", &outline.graph.outputs)] {
         for value in values {
@@ -69,9 +79,6 @@ fn has_datatype(number: i64) -> Result<(), String> {
 
 fn node(node: &Node<'_>, opset: i64, vectors: &HashSet<&str>) -> Result<(), String> {
     let refused = |reason: &str| Err(format!("{node}: {reason}"));
-    if !is_default_domain(node.domain) {
-        return Err(format!("{node}: it is one of `{}`, which rten has not", node.domain));
-    }
     if let Some((_, reason)) = KNOWN_WRONG.iter().find(|(operator, _)| *operator == node.operator) {
         return Err(format!("{node}: {reason}"));
     }

@@ -13,7 +13,8 @@ const BELOW: [u64; 2] = [50, 2];
 /// A request and what was answered to it.
 pub(super) type Asked = (Vec<NamedTensor>, Vec<NamedTensor>);
 
-/// Requests of the first kind that `answer` takes, each with its answer.
+/// Requests of the first kind that `answer` takes and that tell something, each with its
+/// answer; none where answers tell nothing.
 ///
 /// # Errors
 /// The last refusal, where it takes none.
@@ -27,7 +28,7 @@ pub(super) fn requests(
         if open(|spec| spec.shape.get(1..).unwrap_or_default()) { &LENGTHS[..] } else { &LENGTHS[..1] };
     let floats = signature.inputs.iter().all(|spec| spec.datatype == Datatype::Fp32);
     let below = if floats { &BELOW[..1] } else { &BELOW[..] };
-    let mut last = Ok(Vec::new());
+    let (mut last, mut first) = (Ok(Vec::new()), true);
     for &length in lengths {
         for &below in below {
             let ask = |&rows: &usize| {
@@ -37,13 +38,29 @@ pub(super) fn requests(
                 let inputs: Vec<NamedTensor> = inputs.collect::<Result<_>>()?;
                 Ok((inputs.clone(), answer(inputs)?))
             };
-            last = rows.iter().map(ask).collect();
-            if last.is_ok() {
-                return last;
+            let asked: Result<Vec<Asked>> = rows.iter().map(ask).collect();
+            match asked {
+                Ok(asked) if asked.iter().all(|(_, outputs)| tells(outputs)) => return Ok(asked),
+                Ok(_) => last = Ok(Vec::new()),
+                // What is taken and tells nothing is nearer than what is refused.
+                Err(error) if last.is_err() || first => last = Err(error),
+                Err(_) => {}
             }
+            first = false;
         }
     }
     last
+}
+
+/// Whether another answer could be told from this one: what is no number equals what is
+/// none, and nothing is a part of zero.
+fn tells(outputs: &[NamedTensor]) -> bool {
+    outputs.iter().all(|(_, tensor)| match tensor.elements::<f32>() {
+        Ok(values) => {
+            values.iter().all(|value| value.is_finite()) && values.iter().any(|&value| value != 0.0)
+        }
+        Err(_) => true,
+    })
 }
 
 fn input(
@@ -60,15 +77,21 @@ fn input(
     };
     let shape: Vec<usize> = spec.shape.iter().enumerate().map(size).collect();
     let count = shape.iter().product();
+    // Where nothing counts, there is nothing to compute with.
+    let counts = spec.name.contains("mask");
+    let mut integer = |end| if counts { 1 } else { numbers.below(end) };
     let mut bytes = Vec::new();
     for _ in 0..count {
         match spec.datatype {
-            Datatype::Fp32 => bytes.extend(numbers.float().to_le_bytes()),
-            Datatype::Int32 => bytes.extend((numbers.below(below) as i32).to_le_bytes()),
-            Datatype::Int64 => bytes.extend((numbers.below(below) as i64).to_le_bytes()),
-            Datatype::Bool => bytes.push(numbers.below(2) as u8),
-            // Of one byte: those that are checked before.
-            _ => bytes.push(numbers.below(below) as u8),
+            Datatype::Int32 => bytes.extend((integer(below) as i32).to_le_bytes()),
+            Datatype::Int64 => bytes.extend((integer(below) as i64).to_le_bytes()),
+            Datatype::Bool => bytes.push(integer(2) as u8),
+            Datatype::Int8 | Datatype::Uint8 => bytes.push(integer(below) as u8),
+            // All others were refused before.
+            _ => {
+                let number = integer(FLOATS);
+                bytes.extend((if counts { 1.0 } else { float(number) }).to_le_bytes());
+            }
         }
     }
     let tensor = Tensor::new(spec.datatype, shape, bytes)
@@ -86,11 +109,14 @@ impl Numbers {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
     }
+}
 
-    /// From -1 to 1.
-    fn float(&mut self) -> f32 {
-        self.below(2_000_001) as f32 / 1_000_000.0 - 1.0
-    }
+/// So many floats there are.
+const FLOATS: u64 = 2_000_001;
+
+/// One of them, from -1 to 1.
+fn float(number: u64) -> f32 {
+    number as f32 / 1_000_000.0 - 1.0
 }
 
 #[cfg(test)]
@@ -132,6 +158,28 @@ mod tests {
         let large = |inputs: &[NamedTensor]| inputs[0].1.shape()[2] > 32;
         assert_eq!(asked(&picture, large), [[1, 3, 64, 64], [3, 3, 64, 64]]);
         assert_eq!(asked(&picture, |_| false), [[0; 0]; 0]);
+    }
+
+    #[test]
+    fn answers_that_tell_nothing_are_none() {
+        let floats = |values: &[f32]| {
+            vec![("y".to_owned(), Tensor::from_vec([values.len()], values.to_vec()).unwrap())]
+        };
+        assert!(tells(&floats(&[0.0, 1.0])));
+        assert!(!tells(&floats(&[0.0, 0.0])) && !tells(&floats(&[1.0, f32::NAN])));
+        let rows = signature(&[("x", Datatype::Fp32, &[-1, 4])]);
+        let requests = requests(&rows, |_| Ok(floats(&[f32::NAN]))).unwrap();
+        assert!(requests.is_empty());
+    }
+
+    #[test]
+    fn masks_let_everything_count() {
+        let masked =
+            signature(&[("words", Datatype::Int64, &[-1, 8]), ("attention_mask", Datatype::Int64, &[-1, 8])]);
+        let requests = requests(&masked, Ok).unwrap();
+        let (inputs, _) = &requests[1];
+        assert_eq!(inputs[1].1.elements::<i64>().unwrap(), [1; 24].as_slice());
+        assert!(inputs[0].1.elements::<i64>().unwrap().iter().any(|&word| word > 1));
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
     let model = load(args, source_of_model(&name, request), settings, printer)?;
     let Some(signature) = model.function.signature() else { bail!("`{name}` has no signature") };
     check_datatypes(signature).with_context(failed)?;
+    let trial = {
+        let _spinner = printer.spinner(format!("running {name}"));
+        trial::ask(&model, &args.checks).with_context(failed)?
+    };
     let runner = runner::find(args.runner.as_deref(), settings, printer)?;
     let bytes = samara_engine::standalone_component(&runner, &name, signature, &written)
         .with_context(|| format!("cannot put `{name}` into a component"))?;
@@ -42,13 +46,14 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
         let stage = component(&name, bytes.clone(), BTreeMap::new());
         load(args, source(&name, stage), settings, printer).context("the component does not load")?
     };
-    let trial = {
+    let farthest = {
         let _spinner = printer.spinner(format!("trying {name}"));
-        trial::run(&model, &made, &args.checks)
+        trial
+            .compare(&made)
             .context("the component does not answer as this host does, so it is not written")?
     };
     files::write_whole(&args.out, |file| Ok(file.write_all(&bytes)?))?;
-    tell(args, bytes.len(), signature, &trial, printer)?;
+    tell(args, bytes.len(), signature, (&trial, farthest), printer)?;
     made.leave();
     model.leave();
     Ok(Outcome::Done)
@@ -97,7 +102,7 @@ fn tell(
     args: &CompileArgs,
     bytes: usize,
     signature: &Signature,
-    trial: &Trial,
+    (trial, farthest): (&Trial, f64),
     printer: &Printer,
 ) -> Result<()> {
     if printer.is_json() {
@@ -106,7 +111,7 @@ fn tell(
             "bytes": bytes,
             "model": compose::stem(&args.model),
             "standalone": true,
-            "checked": { "backend": trial.backend, "requests": trial.requests, "farthest": trial.farthest },
+            "checked": { "backend": trial.backend, "requests": trial.requests(), "farthest": farthest },
             "signature": super::super::inspect::signature_json(signature),
         }));
     }
@@ -115,8 +120,9 @@ fn tell(
     printer.step(
         "Checked",
         format_args!(
-            "answers as {} does to {} requests, at most {:.1e} of the largest value off",
-            trial.backend, trial.requests, trial.farthest
+            "answers as {} does to {} requests, at most {farthest:.1e} of the largest value off",
+            trial.backend,
+            trial.requests()
         ),
     );
     printer.hint(format_args!(

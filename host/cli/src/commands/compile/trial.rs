@@ -8,25 +8,22 @@ use crate::compare;
 use crate::compose::Loaded;
 use crate::input::{self, InputArg};
 
-use super::made_up;
+use super::made_up::{self, Asked};
 
 /// How far an answer may be off, as a part of the largest value of its output.
 const TOLERANCE: f64 = 1e-4;
 
-/// What a trial found.
+/// What a model answered on this host.
 pub(super) struct Trial {
-    /// What answered on this host.
     pub(super) backend: &'static str,
-    pub(super) requests: usize,
-    /// The farthest that a value was off, as a part of the largest of its output.
-    pub(super) farthest: f64,
+    asked: Vec<Asked>,
 }
 
-/// Asks both functions the same, what is made up and what the user gives.
+/// Asks the model what is made up, and what the user gives.
 ///
 /// # Errors
-/// The first answer that differs or fails.
-pub(super) fn run(model: &Loaded, made: &Loaded, checks: &[InputArg]) -> Result<Trial> {
+/// When it answers nothing that could be compared.
+pub(super) fn ask(model: &Loaded, checks: &[InputArg]) -> Result<Trial> {
     let Some(signature) = model.function.signature() else { bail!("the model has no signature") };
     let backend = model.function.models().values().next().map_or("this host", |used| used.model.backend());
     let mut asked = made_up::requests(signature, |inputs| model.infer(inputs).map(|answer| answer.outputs));
@@ -36,22 +33,40 @@ pub(super) fn run(model: &Loaded, made: &Loaded, checks: &[InputArg]) -> Result<
             model.infer(request.inputs.clone()).context("the model does not take what `--check` gives")?;
         asked = Ok(asked.into_iter().flatten().chain([(request.inputs, outputs.outputs)]).collect());
     }
-    let asked = asked.context(
-        "the model takes none of the inputs that were made up to try the component on\nhint: give some that it takes with `--check`",
-    )?;
-    let mut farthest = 0f64;
-    let requests = asked.len();
-    for (inputs, expected) in asked {
-        let shapes: Vec<String> =
-            inputs.iter().map(|(name, tensor)| format!("`{name}` {:?}", tensor.shape())).collect();
-        let place = || format!("on inputs of {}", shapes.join(", "));
-        let found = made.infer(inputs).with_context(place)?.outputs;
-        for (name, expected) in expected {
-            let off = farthest_off(&name, &expected, &found).with_context(place)?;
-            farthest = farthest.max(off);
-        }
+    const HINT: &str = "hint: give some that it does with `--check`";
+    let asked = asked.with_context(|| {
+        format!("the model takes none of the inputs that were made up to try the component on\n{HINT}")
+    })?;
+    if asked.is_empty() {
+        bail!("the model answers no numbers to the inputs that were made up to try the component on\n{HINT}");
     }
-    Ok(Trial { backend, requests, farthest })
+    Ok(Trial { backend, asked })
+}
+
+impl Trial {
+    pub(super) fn requests(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Asks the component the same, and gives the farthest that a value was off, as a part
+    /// of the largest of its output.
+    ///
+    /// # Errors
+    /// The first answer that differs or fails.
+    pub(super) fn compare(&self, made: &Loaded) -> Result<f64> {
+        let mut farthest = 0f64;
+        for (inputs, expected) in &self.asked {
+            let shapes: Vec<String> =
+                inputs.iter().map(|(name, tensor)| format!("`{name}` {:?}", tensor.shape())).collect();
+            let place = || format!("on inputs of {}", shapes.join(", "));
+            let found = made.infer(inputs.clone()).with_context(place)?.outputs;
+            for (name, expected) in expected {
+                let off = farthest_off(name, expected, &found).with_context(place)?;
+                farthest = farthest.max(off);
+            }
+        }
+        Ok(farthest)
+    }
 }
 
 /// How far an output is off at the most.
