@@ -2,9 +2,9 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [text] [trees]
-//! [weights] [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
-//! the named ones, or all.
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [pull] [standalone]
+//! [text] [trees] [weights] [serving] [serving-large] [serving-stress] [containers]` builds
+//! what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod batching;
@@ -17,6 +17,7 @@ mod memory;
 mod process;
 mod pull;
 mod serving;
+mod standalone;
 mod stats;
 mod stress;
 mod text;
@@ -27,13 +28,14 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 14] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
+    ("standalone", standalone::run),
     ("text", text::run),
     ("trees", trees::run),
     ("weights", weights::run),

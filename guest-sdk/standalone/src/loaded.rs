@@ -1,6 +1,6 @@
 //! The model in its engine, and one run of it.
 
-use rten::{ModelOptions, NodeId, Value, ValueOrView};
+use rten::{NodeId, Value, ValueOrView};
 
 use crate::contract::{Error, Signature, Tensor, TensorSpec};
 use crate::embedded::Embedded;
@@ -18,13 +18,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn load(embedded: &'static Embedded) -> Result<Self, String> {
-        // The weights are read over and over: in the order in which products take them,
-        // they are as fast as they can be.
-        let mut options = ModelOptions::with_all_ops();
-        let model = options
-            .prepack_weights(true)
-            .load_static_slice(embedded.model)
-            .map_err(|error| error.to_string())?;
+        let model = rten::Model::load_static_slice(embedded.model).map_err(|error| error.to_string())?;
         let node = |spec: &TensorSpec| {
             model.node_id(&spec.name).map_err(|_| format!("it has no value `{}`", spec.name))
         };

@@ -1,6 +1,7 @@
-//! ONNX's own test cases of single operators, on every backend: which pass, which
-//! are refused, and that none is answered wrongly. What is found is compared with
-//! the lists in `nodes/`, and the page `host/docs/operators.md` with the lists.
+//! ONNX's own test cases of single operators, on every backend and in the engine inside
+//! standalone components: which pass, which are refused, and that none is answered
+//! wrongly. What is found is compared with the lists in `nodes/`, and the page
+//! `host/docs/operators.md` with the lists.
 //!
 //! `cargo xtask conformance` runs them all and prints the page's table; with `--write`,
 //! lists and page are written instead.

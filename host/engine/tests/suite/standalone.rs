@@ -2,7 +2,7 @@
 //! has WASI 0.2 and nothing else.
 
 use samara_engine::{ErrorKind, Kind, standalone_component};
-use samara_nn::{Datatype, Signature, Tensor, TensorSpec};
+use samara_nn::{Datatype, Format, ModelSource, Signature, Tensor, TensorSpec};
 use samara_test::onnx::{FP32, INT64, Model};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::support::*;
 
-/// `y = 2 x`, and `n` as many times two as it says.
+/// `y = 2 x`, and integers as they are.
 fn model() -> Vec<u8> {
     Model::new()
         .input("x", FP32, &["n", "2"])
@@ -34,7 +34,15 @@ fn signature() -> Signature {
 
 fn component_of_model() -> Vec<u8> {
     let runner = std::fs::read(samara_test::standalone_runner()).unwrap();
-    standalone_component(&runner, "pair", &signature(), &model()).unwrap()
+    let source = ModelSource {
+        name: "pair".to_owned(),
+        identity: "pair".to_owned(),
+        format: Format::Onnx,
+        bytes: model().into(),
+        path: None,
+    };
+    let model = samara_backends::standalone_model(&source).unwrap();
+    standalone_component(&runner, "pair", &signature(), &model).unwrap()
 }
 
 fn rows(values: &[f32]) -> Tensor {
