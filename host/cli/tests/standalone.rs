@@ -8,9 +8,9 @@ use support::{Place, Run};
 
 /// Runs it with the runner that the tests built.
 fn compile(place: &Place, model: &str, more: &[&str]) -> Run {
-    let runner = samara_test::standalone_runner();
-    let runner = ["--runner", runner.to_str().unwrap()];
-    place.samara(&[&["compile", model, "--standalone", "-o", "out.wasm"], &runner[..], more].concat())
+    let runner = samara_test::standalone_runner().display().to_string();
+    let fixed = ["compile", model, "--standalone", "-o", "out.wasm", "--runner", &runner];
+    place.samara(&[&fixed[..], more].concat())
 }
 
 fn refused(place: &Place, run: &Run, words: &[&str]) {
