@@ -1,7 +1,9 @@
 //! Models inside components: called with tensors, and run as commands by a host that
 //! has WASI 0.2 and nothing else.
 
-use samara_engine::{ErrorKind, Kind, standalone_component};
+use samara_engine::{
+    DirectoryGrant, ErrorKind, FunctionSource, Kind, standalone_component, standalone_payload,
+};
 use samara_nn::{Datatype, Format, ModelSource, Signature, Tensor, TensorSpec};
 use samara_test::onnx::{FP32, INT64, Model};
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -32,8 +34,8 @@ fn signature() -> Signature {
     Signature { inputs: specs("x", "i"), outputs: specs("y", "j") }
 }
 
-fn component_of_model() -> Vec<u8> {
-    let runner = std::fs::read(samara_test::standalone_runner()).unwrap();
+/// The model as the engine inside gets it.
+fn written() -> Vec<u8> {
     let source = ModelSource {
         name: "pair".to_owned(),
         identity: "pair".to_owned(),
@@ -41,8 +43,12 @@ fn component_of_model() -> Vec<u8> {
         bytes: model().into(),
         path: None,
     };
-    let model = samara_backends::standalone_model(&source).unwrap();
-    standalone_component(&runner, "pair", &signature(), &model).unwrap()
+    samara_backends::standalone_model(&source).unwrap()
+}
+
+fn component_of_model() -> Vec<u8> {
+    let runner = std::fs::read(samara_test::standalone_runner()).unwrap();
+    standalone_component(&runner, "pair", &signature(), &written()).unwrap()
 }
 
 fn rows(values: &[f32]) -> Tensor {
@@ -74,6 +80,48 @@ fn a_runner_without_a_model_says_so() {
     let bytes = std::fs::read(samara_test::standalone_runner()).unwrap();
     let error = load(&host, component("empty", bytes)).unwrap_err().to_string();
     assert!(error.contains("there is no model in this component"), "{error}");
+}
+
+/// A runner that reads this payload.
+fn fed(payload: &[u8]) -> (FunctionSource, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("payload"), payload).unwrap();
+    let mut source = component("fed", std::fs::read(samara_test::standalone_runner()).unwrap());
+    source.grants.environment = vec![("SAMARA_STANDALONE_PAYLOAD".to_owned(), "/model/payload".to_owned())];
+    source.grants.directories =
+        vec![DirectoryGrant { host: folder.path().to_owned(), guest: "/model".to_owned(), writable: false }];
+    (source, folder)
+}
+
+#[test]
+fn what_a_payload_claims_is_held_against_it() {
+    let host = host();
+    let answer = |payload: &[u8]| {
+        let (source, _folder) = fed(payload);
+        let function = load(&host, source)?;
+        call(&function, vec![("i", int(1)), ("x", rows(&[0.5, -1.5]))])
+    };
+    let model = written();
+    let honest = standalone_payload("fed", &signature(), &model);
+    assert_eq!(as_floats(&answer(&honest).unwrap()), [1.0, -3.0]);
+
+    let cut = answer(&honest[..20]).unwrap_err().to_string();
+    assert!(cut.contains("the model's signature in this component is cut short"), "{cut}");
+    let damaged = answer(&standalone_payload("fed", &signature(), b"no model")).unwrap_err();
+    assert_eq!(damaged.kind(), ErrorKind::FunctionFailed);
+    assert!(damaged.to_string().contains("the model does not load"), "{damaged}");
+
+    let lie = |change: fn(&mut TensorSpec)| {
+        let mut signature = signature();
+        change(&mut signature.outputs[0]);
+        answer(&standalone_payload("fed", &signature, &model)).unwrap_err().to_string()
+    };
+    let named = lie(|output| output.name = "z".to_owned());
+    assert!(named.contains("it has no value `z`"), "{named}");
+    let typed = lie(|output| output.datatype = Datatype::Int64);
+    assert!(typed.contains("output `y` INT64 [-1, 2] came as"), "{typed}");
+    let shaped = lie(|output| output.shape = vec![-1, 3]);
+    assert!(shaped.contains("returned what its signature does not say"), "{shaped}");
 }
 
 /// A host with WASI 0.2 alone.
