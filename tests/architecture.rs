@@ -54,7 +54,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
 const UNBOUND: [&str; 2] = ["samara-tests", "samara-benches"];
 
 /// Libraries that exactly one crate may name.
-const OWNERS: [(&str, &str); 10] = [
+const OWNERS: [(&str, &str); 11] = [
     ("wasmtime", "samara-engine"),
     ("wasmtime-wasi", "samara-engine"),
     ("wasmtime-wasi-http", "samara-engine"),
@@ -65,6 +65,8 @@ const OWNERS: [(&str, &str); 10] = [
     ("tract-core", "samara-gpu"),
     ("wgpu", "samara-gpu"),
     ("ort", "samara-backends"),
+    // Compiled to WebAssembly only, in a workspace of its own.
+    ("rten", "samara-standalone"),
     ("containerd-shim-wasm", "containerd-shim-samara"),
 ];
 

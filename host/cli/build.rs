@@ -2,7 +2,7 @@
 //! away; changes inside files are seen without this.
 
 fn main() {
-    for carried in ["templates", "rust", "rust-macros", "wit"] {
+    for carried in ["templates", "rust", "rust-macros", "standalone", "wit"] {
         println!("cargo:rerun-if-changed=../../guest-sdk/{carried}");
     }
 }

@@ -2,9 +2,9 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [models] [pull] [text] [trees]
-//! [weights] [serving] [serving-large] [serving-stress] [containers]` builds what is needed and runs
-//! the named ones, or all.
+//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [models] [pull]
+//! [standalone] [text] [trees] [weights] [serving] [serving-large] [serving-stress]
+//! [containers]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod batching;
@@ -18,6 +18,7 @@ mod models;
 mod process;
 mod pull;
 mod serving;
+mod standalone;
 mod stats;
 mod stress;
 mod text;
@@ -28,7 +29,7 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 14] = [
+const BENCHES: [Bench; 15] = [
     ("batching", batching::run),
     ("calls", calls::run),
     ("loads", loads::run),
@@ -36,6 +37,7 @@ const BENCHES: [Bench; 14] = [
     ("process", process::run),
     ("memory", memory::run),
     ("pull", pull::run),
+    ("standalone", standalone::run),
     ("text", text::run),
     ("trees", trees::run),
     ("weights", weights::run),

@@ -22,6 +22,7 @@ mod serving;
 mod serving_life;
 mod serving_refusals;
 mod sharing;
+mod standalone;
 mod support;
 mod sweep;
 mod ten_models;

@@ -24,6 +24,8 @@ mod provider;
 mod sought;
 #[cfg(any(feature = "litert", feature = "onnxruntime", feature = "tract"))]
 mod stack;
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+mod standalone;
 #[cfg_attr(not(feature = "litert"), allow(dead_code, reason = "only the check of files uses it then"))]
 mod tflite;
 #[cfg(feature = "tract")]
@@ -42,6 +44,8 @@ pub use litert::LiteRt;
 #[cfg(feature = "onnxruntime")]
 pub use onnxruntime::OnnxRuntime;
 pub use provider::{Provider, UnknownProvider};
+#[cfg(any(feature = "onnxruntime", feature = "tract"))]
+pub use standalone::standalone_model;
 #[cfg(feature = "tract")]
 pub use tract::Tract;
 #[cfg(feature = "gpu")]
@@ -170,6 +174,16 @@ fn check_onnx(source: &ModelSource) -> Result<()> {
 #[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
 fn check_onnx(_: &ModelSource) -> Result<()> {
     Ok(())
+}
+
+/// Without a backend for them nothing is known of ONNX models.
+///
+/// # Errors
+/// Always.
+#[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
+pub fn standalone_model(source: &ModelSource) -> Result<Vec<u8>> {
+    let reason = "this build has no backend for ONNX models".to_owned();
+    Err(samara_nn::Error::Unsupported { model: source.name.clone(), backend: "rten", reason })
 }
 
 #[cfg(feature = "litert")]

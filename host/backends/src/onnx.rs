@@ -2,7 +2,7 @@
 //! it: engines differ in what they make of a hostile file, so all of them get
 //! only files that are sound.
 
-mod attributes;
+pub(crate) mod attributes;
 mod check;
 mod data;
 mod functions;
@@ -10,7 +10,7 @@ pub(crate) mod learned;
 mod maps;
 mod read;
 mod types;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -254,9 +254,24 @@ pub(crate) fn data_files(bytes: &[u8]) -> BTreeSet<String> {
 ///
 /// # Errors
 /// In words.
-#[cfg(feature = "tract")]
 pub(crate) fn read_node(bytes: &[u8]) -> std::result::Result<Node<'_>, String> {
     read::read_node(bytes, 0).map_err(|problem| problem.to_string())
+}
+
+/// The elements of a tensor of 64-bit integers; none where it is another.
+///
+/// # Errors
+/// In words.
+pub(crate) fn read_integers(bytes: &[u8]) -> std::result::Result<Vec<i64>, String> {
+    const INT64: i64 = 7;
+    let data = read::read_data(bytes).map_err(|damage| damage.to_string())?;
+    if data.datatype != INT64 {
+        return Ok(Vec::new());
+    }
+    match attributes::read_values(bytes)? {
+        attributes::Values::Ints(values) => Ok(values),
+        _ => Ok(Vec::new()),
+    }
 }
 
 pub(crate) fn is_default_domain(domain: &str) -> bool {

@@ -1,6 +1,7 @@
-//! ONNX's own test cases of single operators, on every backend: which pass, which
-//! are refused, and that none is answered wrongly. What is found is compared with
-//! the lists in `nodes/`, and the page `host/docs/operators.md` with the lists.
+//! ONNX's own test cases of single operators, on every backend and in the engine inside
+//! standalone components: which pass, which are refused, and that none is answered
+//! wrongly. What is found is compared with the lists in `nodes/`, and the page
+//! `host/docs/operators.md` with the lists.
 //!
 //! `cargo xtask conformance` runs them all and prints the page's table; with `--write`,
 //! lists and page are written instead.
@@ -11,8 +12,12 @@
 mod case;
 #[path = "nodes/lists.rs"]
 mod lists;
+#[path = "nodes/own.rs"]
+mod own;
 #[path = "nodes/page.rs"]
 mod page;
+#[path = "nodes/runner.rs"]
+mod runner;
 mod stored;
 
 use samara_backends::{RegistryOptions, registry};
@@ -23,9 +28,13 @@ use samara_nn::{
 
 use case::{Case, Suite};
 use lists::{List, Outcome};
+use runner::Runner;
 
 /// A backend gets the cases in so many shares, each a test of its own.
 const SHARES: usize = 4;
+
+/// What models that are compiled into components are called on the page.
+const STANDALONE: &str = "standalone";
 
 /// The backends in the order of the page, each with where its models run.
 const BACKENDS: [(&str, Target); 3] =
@@ -57,7 +66,7 @@ macro_rules! shares {
     };
 }
 
-shares!(tract, onnxruntime, wgpu);
+shares!(tract, onnxruntime, wgpu, standalone);
 
 /// What is known of upstream: cases that a backend answers otherwise than ONNX
 /// does, each with the reason.
@@ -81,7 +90,7 @@ const KNOWN_WRONG: [(&str, &str, &str); 7] = [
 
 #[test]
 fn no_case_is_answered_wrongly() {
-    for (backend, _) in BACKENDS {
+    for backend in columns() {
         let wrong: Vec<String> = List::read(backend).with(Outcome::Wrong).collect();
         let known: Vec<&str> =
             KNOWN_WRONG.iter().filter(|(of, ..)| *of == backend).map(|(_, case, _)| *case).collect();
@@ -101,22 +110,35 @@ fn most_cases_run_wholly_on_a_gpu() {
 #[test]
 fn the_page_is_what_the_lists_say() {
     let Some(suite) = Suite::read() else { return };
-    page::check(&suite, &BACKENDS.map(|(name, _)| (name, List::read(name))), &KNOWN_WRONG);
+    let lists: Vec<_> = columns().map(|name| (name, List::read(name))).collect();
+    page::check(&suite, &lists, &KNOWN_WRONG);
 }
 
-fn compare(backend: &str, share: usize) {
-    let (Some(suite), Some(backends)) = (Suite::read(), backends(backend)) else { return };
-    let (backend, target) = BACKENDS.into_iter().find(|(name, _)| *name == backend).unwrap();
-    let subject = Subject { backends: &backends, backend, target };
+/// The lists in the order of the page.
+fn columns() -> impl Iterator<Item = &'static str> {
+    BACKENDS.into_iter().map(|(name, _)| name).chain([STANDALONE])
+}
+
+fn compare(name: &str, share: usize) {
+    let Some(suite) = Suite::read() else { return };
+    if name == STANDALONE {
+        return compare_cases(name, share, &suite, &Runner::new());
+    }
+    let Some(backends) = backends(name) else { return };
+    let (backend, target) = BACKENDS.into_iter().find(|(known, _)| *known == name).unwrap();
+    compare_cases(name, share, &suite, &Subject { backends: &backends, backend, target });
+}
+
+fn compare_cases(name: &str, share: usize, suite: &Suite, subject: &dyn Runs) {
     let mut found = List::default();
     for case in suite.cases().skip(share).step_by(SHARES) {
-        let (outcome, why) = subject.outcome(&suite, case);
+        let (outcome, why) = outcome(subject, suite, case);
         if outcome != Outcome::Passed {
             eprintln!("{} {}: {why}", outcome.name(), case.name);
         }
         found.insert(case.name.clone(), outcome);
     }
-    found.compare(backend);
+    found.compare(name);
     if lists::writes() {
         the_page_is_what_the_lists_say();
     }
@@ -139,6 +161,38 @@ fn backends(backend: &str) -> Option<BackendRegistry> {
     Some(backends)
 }
 
+/// What runs cases.
+trait Runs {
+    fn run(&self, suite: &Suite, case: &Case, model: &[u8], inputs: Vec<NamedTensor>) -> (Outcome, String);
+}
+
+fn outcome(subject: &dyn Runs, suite: &Suite, case: &Case) -> (Outcome, String) {
+    let first = subject.run(suite, case, suite.model(case), suite.inputs(case));
+    if first.0 == Outcome::Refused
+        && let Some(model) = suite.with_constants(case)
+    {
+        let inputs = suite.inputs(case).into_iter().take(1).collect();
+        let second = subject.run(suite, case, model, inputs);
+        return match second.0 {
+            Outcome::Passed => (Outcome::Constant, first.1),
+            Outcome::Refused => (Outcome::Refused, format!("{}; with constants: {}", first.1, second.1)),
+            _ => second,
+        };
+    }
+    first
+}
+
+/// The file of a case.
+fn source(case: &Case, model: &[u8]) -> ModelSource {
+    ModelSource {
+        name: case.name.clone(),
+        identity: case.name.clone(),
+        format: Format::Onnx,
+        bytes: model.to_vec().into(),
+        beside: samara_nn::Beside::Nothing,
+    }
+}
+
 /// A backend, and where its models run.
 struct Subject<'a> {
     backends: &'a BackendRegistry,
@@ -147,22 +201,6 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn outcome(&self, suite: &Suite, case: &Case) -> (Outcome, String) {
-        let first = self.run(suite, case, suite.model(case), suite.inputs(case));
-        if first.0 == Outcome::Refused
-            && let Some(model) = suite.with_constants(case)
-        {
-            let inputs = suite.inputs(case).into_iter().take(1).collect();
-            let second = self.run(suite, case, model, inputs);
-            return match second.0 {
-                Outcome::Passed => (Outcome::Constant, first.1),
-                Outcome::Refused => (Outcome::Refused, format!("{}; with constants: {}", first.1, second.1)),
-                _ => second,
-            };
-        }
-        first
-    }
-
     /// The answers of one run, or of two side by side where sessions may share what
     /// the engine keeps.
     fn answers(&self, model: &dyn Model, inputs: &[Tensor]) -> Result<Vec<Vec<Tensor>>, Error> {
@@ -175,15 +213,11 @@ impl Subject<'_> {
             Ok(vec![run()?, beside.join().unwrap()?])
         })
     }
+}
 
+impl Runs for Subject<'_> {
     fn run(&self, suite: &Suite, case: &Case, model: &[u8], inputs: Vec<NamedTensor>) -> (Outcome, String) {
-        let source = ModelSource {
-            name: case.name.clone(),
-            identity: case.name.clone(),
-            format: Format::Onnx,
-            bytes: model.to_vec().into(),
-            beside: samara_nn::Beside::Nothing,
-        };
+        let source = source(case, model);
         let options = LoadOptions { target: self.target, ..LoadOptions::default() };
         let loaded = self.backends.load(&source, &Choice::from(self.backend), &options);
         let ran = loaded.and_then(|(_, model)| {

@@ -22,6 +22,7 @@ mod packed;
 mod printer;
 mod progress;
 mod project;
+mod runner;
 mod sbom;
 mod settings;
 mod store;

@@ -180,7 +180,11 @@ pub(crate) fn has_wasm_target(folder: &Path) -> Option<bool> {
     Some(Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir())
 }
 
-fn check_wasm_target(folder: &Path) -> Result<()> {
+/// Checks that the Rust of this folder can build for WASI.
+///
+/// # Errors
+/// With what installs what is missing.
+pub(crate) fn check_wasm_target(folder: &Path) -> Result<()> {
     match has_wasm_target(folder) {
         Some(true) => Ok(()),
         Some(false) => bail!(
@@ -193,13 +197,20 @@ fn check_wasm_target(folder: &Path) -> Result<()> {
 /// Runs a shell command with its output on standard error: standard output is
 /// for answers.
 fn run_build(command: &str, folder: &Path, printer: &Printer) -> Result<()> {
-    let mut shell = shell(command);
-    shell.current_dir(folder).stdin(Stdio::null());
+    run_tool(shell(command), command, folder, printer)
+}
+
+/// Runs a tool as [`run_build`] runs a command; `command` is what messages call it.
+///
+/// # Errors
+/// When it is not there, or fails.
+pub(crate) fn run_tool(mut tool: Command, command: &str, folder: &Path, printer: &Printer) -> Result<()> {
+    tool.current_dir(folder).stdin(Stdio::null());
     let failed = |status: std::process::ExitStatus| {
         anyhow::anyhow!("`{command}` failed in `{}`: {status}", folder.display())
     };
     if printer.is_quiet() {
-        let output = shell.output().with_context(|| format!("cannot run `{command}`"))?;
+        let output = tool.output().with_context(|| format!("cannot run `{command}`"))?;
         if !output.status.success() {
             let words = [output.stdout, output.stderr].concat();
             return Err(anyhow::anyhow!("{}", String::from_utf8_lossy(&words).trim_end())
@@ -207,8 +218,8 @@ fn run_build(command: &str, folder: &Path, printer: &Printer) -> Result<()> {
         }
         return Ok(());
     }
-    shell.stdout(Stdio::from(std::io::stderr()));
-    let status = shell.status().with_context(|| format!("cannot run `{command}`"))?;
+    tool.stdout(Stdio::from(std::io::stderr()));
+    let status = tool.status().with_context(|| format!("cannot run `{command}`"))?;
     if status.success() { Ok(()) } else { Err(failed(status)) }
 }
 

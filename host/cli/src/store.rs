@@ -38,6 +38,11 @@ impl Store {
         self.root.join("gpu")
     }
 
+    /// Engines that models are put into by `samara compile --standalone`.
+    pub(crate) fn runners(&self) -> PathBuf {
+        self.root.join("standalone")
+    }
+
     /// Libraries of engines, such as ONNX Runtime's.
     pub(crate) fn libraries(&self) -> PathBuf {
         self.root.join("lib")

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 /// What a component or a module is to samara.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Exports `samara:function/function`: tensors in, tensors out.
+    /// Exports `samara:function/function` or `samara:standalone/model`: tensors in,
+    /// tensors out.
     Function,
     /// Exports an HTTP handler.
     Http(Wasi),
@@ -30,7 +31,10 @@ pub enum Wasi {
 /// What a program of WASI preview 1 is started by.
 pub(crate) const START_EXPORT: &str = "_start";
 
-pub(crate) const FUNCTION_EXPORT: &str = "samara:function/function@0.1.0";
+const FUNCTION_EXPORT: &str = "samara:function/function@0.1.0";
+
+/// What a component exports that has its model inside.
+pub(crate) const STANDALONE_EXPORT: &str = "samara:standalone/model@0.1.0";
 
 impl Kind {
     /// The words for it in a sentence.
@@ -54,7 +58,7 @@ impl Kind {
         let exports: Vec<String> =
             component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
         let found = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-        if found(FUNCTION_EXPORT) {
+        if found(FUNCTION_EXPORT) || found(STANDALONE_EXPORT) {
             Ok(Kind::Function)
         } else if found("wasi:http/handler@0.3.") {
             Ok(Kind::Http(Wasi::V0_3))

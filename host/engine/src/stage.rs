@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::command::Command;
 use crate::description;
 use crate::error::{Error, Result};
+use crate::exported::{Exported, ExportedPre, Given};
 use crate::host::Host;
 use crate::instance::{InstanceState, Terms};
 use crate::kind::Kind;
@@ -25,7 +26,6 @@ use crate::program;
 use crate::report::StageReport;
 use crate::reuse::{Idle, Reuse};
 use crate::serve::HttpFunction;
-use crate::wasi::nn::{self, SamaraFunction, SamaraFunctionPre};
 
 /// A stage of a function that takes tensors.
 pub(crate) struct Stage {
@@ -39,7 +39,7 @@ pub(crate) struct Stage {
 
 /// What a stage runs.
 pub(crate) enum Body {
-    Component { pre: SamaraFunctionPre<InstanceState>, signature: Signature },
+    Component { pre: ExportedPre, signature: Signature },
     Model(ModelUse),
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Linked {
 /// An instance and its store.
 struct Live {
     store: Store<InstanceState>,
-    function: SamaraFunction,
+    function: Exported,
     calls: u32,
 }
 
@@ -147,7 +147,7 @@ impl Stage {
     async fn call_component(
         &self,
         host: &Host,
-        pre: &SamaraFunctionPre<InstanceState>,
+        pre: &ExportedPre,
         signature: &Signature,
         inputs: Vec<Tensor>,
         call: &Call,
@@ -156,10 +156,7 @@ impl Stage {
         let _interruptible = host.interruptible();
         let (mut live, deadline) = (self.instance(host, pre, call, report).await?, call.deadline);
         let named = signature.inputs.iter().map(|spec| spec.name.clone()).zip(inputs).collect();
-        let arguments = nn::lower(&mut live.store.data_mut().table, named)
-            .map_err(|error| self.terms.explain(host, &error, live.store.data(), deadline.given))?;
-        let call = live.function.samara_function_function().call_infer(&mut live.store, &arguments);
-        let answered = until(deadline, call)
+        let answered = until(deadline, live.function.infer(&mut live.store, named))
             .await
             .ok_or_else(|| self.timeout(deadline))?
             .map_err(|error| self.terms.explain(host, &error, live.store.data(), deadline.given))?;
@@ -184,7 +181,7 @@ impl Stage {
     async fn instance(
         &self,
         host: &Host,
-        pre: &SamaraFunctionPre<InstanceState>,
+        pre: &ExportedPre,
         call: &Call,
         report: &mut StageReport,
     ) -> Result<Live> {
@@ -211,14 +208,14 @@ impl Stage {
         &self,
         signature: &Signature,
         state: &mut InstanceState,
-        outputs: Vec<(String, wasmtime::component::Resource<nn::GuestTensor>)>,
+        outputs: Vec<(String, Given)>,
     ) -> Result<Vec<Tensor>> {
         let function = || self.terms.function.clone();
         let wrong = |source| Error::Output { function: function(), source };
         let mut read = Vec::with_capacity(outputs.len());
         let mut bytes = 0u64;
-        for (name, tensor) in outputs {
-            let tensor = state.take_tensor(tensor).map_err(|error| Error::Trap {
+        for (name, given) in outputs {
+            let tensor = given.take(state).map_err(|error| Error::Trap {
                 function: function(),
                 reason: format!("{error:#}"),
                 stderr: String::new(),
@@ -249,12 +246,7 @@ impl Stage {
 }
 
 impl Live {
-    async fn start(
-        host: &Host,
-        pre: &SamaraFunctionPre<InstanceState>,
-        terms: &Terms,
-        call: &Call,
-    ) -> Result<Self> {
+    async fn start(host: &Host, pre: &ExportedPre, terms: &Terms, call: &Call) -> Result<Self> {
         let deadline = call.deadline;
         let mut store = terms.store(host)?;
         store.data_mut().begin(call);
@@ -289,7 +281,7 @@ async fn link_component(host: &Host, component: Component, terms: Terms) -> Resu
     let pre = host.linker().instantiate_pre(&component).map_err(link_error)?;
     match kind {
         Kind::Function => {
-            let pre = SamaraFunctionPre::new(pre).map_err(link_error)?;
+            let pre = ExportedPre::new(host.engine(), &component, pre).map_err(link_error)?;
             let mut signature = describe(host, &pre, &terms).await?;
             description::take_labels(&mut signature, &terms.models);
             Ok(Linked::Stage(Body::Component { pre, signature }))
@@ -302,13 +294,12 @@ async fn link_component(host: &Host, component: Component, terms: Terms) -> Resu
     }
 }
 
-async fn describe(host: &Host, pre: &SamaraFunctionPre<InstanceState>, terms: &Terms) -> Result<Signature> {
+async fn describe(host: &Host, pre: &ExportedPre, terms: &Terms) -> Result<Signature> {
     let _interruptible = host.interruptible();
     let call = Call::within(terms.limits.deadline);
     let (deadline, given) = (call.deadline, call.deadline.given);
     let mut live = Live::start(host, pre, terms, &call).await?;
-    let call = live.function.samara_function_function().call_describe(&mut live.store);
-    let described = match until(deadline, call).await {
+    let described = match until(deadline, live.function.describe(&mut live.store)).await {
         Some(Ok(described)) => described,
         Some(Err(error)) => return Err(terms.explain(host, &error, live.store.data(), given)),
         None => return Err(Error::Timeout { function: terms.function.clone(), deadline: given }),

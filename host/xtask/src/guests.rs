@@ -41,8 +41,10 @@ pub(crate) fn build_all() -> Result<()> {
     ensure(TARGET)?;
     ensure(PROGRAM_TARGET)?;
     step("building the guests of the tests");
-    build("tests/guests/Cargo.toml", TARGET)?;
-    build("tests/programs/Cargo.toml", PROGRAM_TARGET)?;
+    build("tests/guests/Cargo.toml", TARGET, &["--examples", "--bins"])?;
+    build("tests/programs/Cargo.toml", PROGRAM_TARGET, &["--bins"])?;
+    step("building the runner of models that are compiled into components");
+    build("guest-sdk/standalone/Cargo.toml", TARGET, &["--lib"])?;
     fixtures::encoder()?;
     for example in examples()? {
         build_example(&example)?;
@@ -50,10 +52,11 @@ pub(crate) fn build_all() -> Result<()> {
     Ok(())
 }
 
-/// Builds all of a guests' workspace of the tests.
-fn build(manifest: &str, target: &str) -> Result<()> {
+/// Builds `what` a workspace of guests has of it.
+fn build(manifest: &str, target: &str, what: &[&str]) -> Result<()> {
     run(guest_cargo()
-        .args(["build", "--release", "--target", target, "--examples", "--bins"])
+        .args(["build", "--release", "--target", target])
+        .args(what)
         .args(["--manifest-path", manifest, "--target-dir"])
         .arg(crate::shell::target().join("guests")))
 }

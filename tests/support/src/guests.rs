@@ -28,6 +28,14 @@ pub fn module(name: &str) -> PathBuf {
     existing(built().join("wasm32-wasip1/release").join(format!("{name}.wasm")))
 }
 
+/// The component that models are put into, `guest-sdk/standalone`.
+///
+/// # Panics
+/// When it does not build.
+pub fn standalone_runner() -> PathBuf {
+    existing(built().join("wasm32-wasip2/release/samara_standalone.wasm"))
+}
+
 fn existing(path: PathBuf) -> PathBuf {
     assert!(path.exists(), "there is no guest at {}", path.display());
     path
@@ -40,8 +48,9 @@ fn built() -> &'static Path {
     BUILT.get_or_init(|| {
         let target = target().join("guests");
         if std::env::var_os("SAMARA_GUESTS_READY").is_none() {
-            build("tests/guests/Cargo.toml", "wasm32-wasip2", &target);
-            build("tests/programs/Cargo.toml", "wasm32-wasip1", &target);
+            build("tests/guests/Cargo.toml", "wasm32-wasip2", &["--examples", "--bins"], &target);
+            build("tests/programs/Cargo.toml", "wasm32-wasip1", &["--bins"], &target);
+            build("guest-sdk/standalone/Cargo.toml", "wasm32-wasip2", &["--lib"], &target);
         }
         target
     })
@@ -59,10 +68,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-fn build(manifest: &str, wasm: &str, target: &Path) {
+fn build(manifest: &str, wasm: &str, what: &[&str], target: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--target", wasm, "--examples", "--bins"])
+        .args(["build", "--quiet", "--release", "--target", wasm])
+        .args(what)
         .arg("--manifest-path")
         .arg(root().join(manifest))
         .arg("--target-dir")

@@ -19,7 +19,7 @@ mod tools;
 
 pub use certificates::write_certificates;
 pub use debian::{containerd_2, trixie, trixie_path};
-pub use guests::{command, guest, module, target};
+pub use guests::{command, guest, module, standalone_runner, target};
 pub use random::{Random, whatever_comes, whatever_text_comes};
 pub use tools::{
     fixture, has_gpu, installer, litert_library, must_have_everything, node_modules, onnxruntime_library,

@@ -212,7 +212,7 @@ fn read_attribute(bytes: &[u8]) -> std::result::Result<Attribute<'_>, Damage> {
 }
 
 /// The elements of a `TensorProto` that holds them itself.
-fn read_values(bytes: &[u8]) -> std::result::Result<Values, String> {
+pub(super) fn read_values(bytes: &[u8]) -> std::result::Result<Values, String> {
     let outline = read_data(bytes).map_err(|damage| damage.to_string())?;
     super::data::check(&outline, &samara_nn::Beside::Nothing)?;
     if outline.external.is_some() {

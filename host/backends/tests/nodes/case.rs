@@ -70,6 +70,10 @@ impl Suite {
         case.inputs.iter().map(|stored| (stored.name.clone(), self.data.tensor(stored))).collect()
     }
 
+    pub(crate) fn outputs(&self, case: &Case) -> Vec<NamedTensor> {
+        case.outputs.iter().map(|stored| (stored.name.clone(), self.data.tensor(stored))).collect()
+    }
+
     /// How these outputs differ from those of the case.
     pub(crate) fn difference(&self, case: &Case, found: &[NamedTensor]) -> Option<String> {
         if found.len() != case.outputs.len() {

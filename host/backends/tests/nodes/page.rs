@@ -12,7 +12,9 @@ const HEAD: &str = "\
 
 ONNX's own test cases of single operators (PyPI `onnx` 1.22.0), run through samara by
 each backend; `wgpu` with target `gpu`, so that every node runs on the GPU, which in the
-tests is a driver that computes on the CPU. A case that an engine refuses as it stands is
+tests is a driver that computes on the CPU; `standalone` by the engine inside components
+of `samara compile --standalone`, to which nothing is given that it [may answer
+wrongly](standalone.md). A case that an engine refuses as it stands is
 tried once more as people export such models: with everything but the first input, such
 as weights, axes and shapes, as constants of the model. A case that does not pass then
 is *refused*: the model does not load, or the run ends, with an error that says why.

@@ -237,6 +237,15 @@ pub(crate) struct CompileArgs {
     /// Where to write the component
     #[arg(short, long = "out", value_name = "FILE")]
     pub out: PathBuf,
+    /// Put the model and an engine into the component, for hosts without wasi-nn
+    #[arg(long)]
+    pub standalone: bool,
+    /// Compare the answers of `--standalone` on these values too; as `--input` of `samara run`
+    #[arg(long = "check", value_name = "[NAME=]VALUE", requires = "standalone")]
+    pub checks: Vec<InputArg>,
+    /// The engine of `--standalone`, built elsewhere, where there is no Rust to build it
+    #[arg(long, value_name = "FILE", requires = "standalone")]
+    pub runner: Option<PathBuf>,
     #[command(flatten)]
     pub place: PlaceArgs,
 }

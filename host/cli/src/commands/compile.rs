@@ -1,5 +1,9 @@
 //! `samara compile`: makes a component out of a model.
 
+mod made_up;
+mod standalone;
+mod trial;
+
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -13,6 +17,9 @@ use crate::settings::Settings;
 use crate::what;
 
 pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) -> Result<Outcome> {
+    if args.standalone {
+        return standalone::run(args, settings, printer);
+    }
     let name = compose::stem(&args.model);
     let request = what::model_request(&args.model, &args.place)?;
     let model = {

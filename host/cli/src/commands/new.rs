@@ -202,7 +202,12 @@ fn write_template(folder: &Path, template: &str, name: &str) -> Result<()> {
 }
 
 /// Writes embedded files; `root` is cut off their paths.
-fn write_files(folder: &Path, files: &Dir<'_>, root: &Path, fill: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<()> {
+pub(crate) fn write_files(
+    folder: &Path,
+    files: &Dir<'_>,
+    root: &Path,
+    fill: &dyn Fn(&[u8]) -> Vec<u8>,
+) -> Result<()> {
     for entry in files.entries() {
         if entry.path().file_name().is_some_and(|name| NOT_IN_PROJECTS.iter().any(|left| name == *left)) {
             continue;

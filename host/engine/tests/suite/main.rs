@@ -11,4 +11,5 @@ mod kinds;
 mod observed;
 mod pipelines;
 mod programs;
+mod standalone;
 mod support;
