@@ -6,6 +6,7 @@ mod guard;
 mod indices;
 mod ml;
 mod nnef;
+mod open;
 mod plan;
 mod prepare;
 mod qdq;
