@@ -7,6 +7,7 @@ mod indices;
 mod inline;
 mod ml;
 mod nnef;
+mod open;
 mod plan;
 mod prepare;
 mod qdq;

@@ -147,6 +147,7 @@ macro_rules! runner {
                 runs::datatypes_that_are_lacked_are_named,
                 runs::scalars_and_empty_tensors_pass,
                 runs::one_model_serves_every_size,
+                runs::images_of_every_size_are_convolved,
                 runs::outputs_come_in_the_signatures_order,
                 runs::inputs_are_told_apart,
                 runs::sizes_of_one_name_must_agree,

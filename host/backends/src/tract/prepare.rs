@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
 use super::error::refused;
 use super::ml::Placed;
+use super::open;
 use super::plan::{PerShape, Plan, Plans};
 use super::read::{
     Operators, check_datatypes, inputs, is_dynamic, outputs, parse, shape, typed, with_shapes, with_symbols,
@@ -113,6 +114,7 @@ pub(super) fn plan(
     tensor_limit: u64,
 ) -> TractResult<Plan> {
     Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
+    open::plan_when_sizes_come(&mut typed)?;
     typed.optimize()?;
     let sizes = Sizes::new(&typed, Arc::clone(name), tensor_limit)?;
     let options = RunOptions { executor: Some(executor(threads)), ..RunOptions::default() };

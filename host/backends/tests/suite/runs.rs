@@ -276,3 +276,41 @@ pub(crate) fn threads_do_not_change_the_answer(subject: &Subject) {
     let (one, two) = (one[0].elements::<f32>().unwrap(), two[0].elements::<f32>().unwrap());
     assert!(one.iter().zip(two.iter()).all(|(one, two)| (one - two).abs() < 1e-5));
 }
+
+/// A convolution of each channel alone, of images of any size: as one that knows its size.
+pub(crate) fn images_of_every_size_are_convolved(subject: &Subject) {
+    use samara_test::onnx::{Attribute, Model};
+    let model = |shape: &[&str]| {
+        let weights = noise(&[6, 1, 3, 3]);
+        let attributes = [
+            ("group", Attribute::Int(6)),
+            ("pads", Attribute::Ints(vec![1; 4])),
+            ("strides", Attribute::Ints(vec![2, 1])),
+        ];
+        Model::new()
+            .input("x", FP32, shape)
+            .floats("w", &[6, 1, 3, 3], &weights.elements::<f32>().unwrap())
+            .floats("b", &[6], &[1.0, -1.0, 0.5, 0.0, 2.0, -0.5])
+            .node_with("Conv", &["x", "w", "b"], &["convolved"], &attributes)
+            .node("Relu", &["convolved"], &["y"])
+            .output("y", FP32, &["n", "6", "high", "wide"])
+            .bytes()
+    };
+    let open = subject.load("open", model(&["n", "6", "h", "w"])).unwrap();
+    let mut session = open.session().unwrap();
+    // More of them than plans are kept for, and some that come again.
+    for (rows, height, width) in
+        [(1, 9, 8), (2, 9, 8), (1, 9, 8), (3, 5, 20), (1, 1, 1), (4, 9, 8), (2, 30, 7), (1, 9, 8)]
+    {
+        let shape = [rows, 6, height, width];
+        let sizes = shape.map(|size| size.to_string());
+        let fixed = subject.load("fixed", model(&sizes.each_ref().map(String::as_str))).unwrap();
+        let images = noise(&shape);
+        let expected = run(&*fixed, std::slice::from_ref(&images)).remove(0);
+        let found = session.run(&[images], &RunContext::default()).unwrap().remove(0);
+        assert_eq!(found.shape(), expected.shape());
+        let (found, expected) = (found.elements::<f32>().unwrap(), expected.elements::<f32>().unwrap());
+        let apart = found.iter().zip(&*expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(apart < 1e-5, "{shape:?}: {apart} apart");
+    }
+}
