@@ -10,6 +10,7 @@ on_every_containerd!(
     a_function_answers_and_drains,
     a_model_may_lie_on_a_volume,
     a_model_may_be_of_another_image,
+    a_model_may_keep_weights_beside_it,
     settings_come_by_the_environment,
     a_restricted_container_serves,
     the_node_s_library_of_onnxruntime_serves,
@@ -116,6 +117,25 @@ fn a_model_may_be_of_another_image(node: &Node) {
     assert!(metadata.contains(r#""name":"borrowed""#), "{metadata}");
     node.ctr(&["task", "kill", "--signal", "SIGTERM", "b"]).good();
     assert_eq!(node.ended("b"), 0);
+}
+
+fn a_model_may_keep_weights_beside_it(node: &Node) {
+    let folder = node.folder().join("beside");
+    std::fs::create_dir_all(folder.join("nets/data")).unwrap();
+    let manifest = "[function]\nname = \"beside\"\n[model.net]\npath = \"nets/net.onnx\"\n";
+    std::fs::write(folder.join("samara.toml"), manifest).unwrap();
+    let model = samara_test::onnx::ready::external("data/net.onnx.data", 0, 16);
+    std::fs::write(folder.join("nets/net.onnx"), model).unwrap();
+    let weights: Vec<u8> = [1f32, 2.0, 3.0, 4.0].iter().flat_map(|number| number.to_le_bytes()).collect();
+    std::fs::write(folder.join("nets/data/net.onnx.data"), weights).unwrap();
+    let image = node.pack(&folder, "beside");
+    node.launch(&["--env", "SAMARA_DRAIN_DELAY=0"], &image, "w", &[]);
+    node.ready("w");
+    let zeros = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[4],"data":[0,0,0,0]}]}"#;
+    let answer = node.ask("w", &["--fail", "--data", zeros], "/v2/models/beside/infer").unwrap();
+    assert!(answer.contains(r#""data":[1.0,2.0,3.0,4.0]"#), "{answer}");
+    node.ctr(&["task", "kill", "--signal", "SIGTERM", "w"]).good();
+    assert_eq!(node.ended("w"), 0);
 }
 
 fn settings_come_by_the_environment(node: &Node) {

@@ -101,9 +101,12 @@ fn they_travel_signed_through_a_registry() {
     project(&place, [1.0, 2.0, 3.0, 4.0]);
     let name = format!("{}/team/beside:1", registry.host());
     let packed = place.digest(&["pack", "f", "-t", &name]);
+    place.samara(&["sign", "--new-key", "team"]).good();
+    place.samara(&["sign", &name, "--key", "team.key"]).good();
     assert_eq!(place.digest(&["push", &name]), packed);
     place.store("other");
     assert_eq!(place.digest(&at("other", &["pull", &name])), packed);
+    assert_eq!(place.digest(&at("other", &["verify", &name, "--key", "team.pub"])), packed);
     assert_eq!(run(&place, &at("other", &["run", &name])), [1.0, 2.0, 3.0, 4.0]);
 }
 

@@ -364,7 +364,18 @@ fn every_command_speaks_to_programs() {
     has(&["images"], &["bytes", "current", "digest", "image", "past", "signatures", "since"]);
     let facts = has(
         &["inspect", &name],
-        &["capabilities", "image", "kind", "limits", "models", "name", "signature", "stages", "version"],
+        &[
+            "capabilities",
+            "image",
+            "kind",
+            "labels",
+            "limits",
+            "models",
+            "name",
+            "signature",
+            "stages",
+            "version",
+        ],
     );
     for key in ["annotations", "boms", "bytes", "digest", "form", "layers", "signatures", "signed_as"] {
         assert!(facts["image"].get(key).is_some(), "{key}: {facts}");

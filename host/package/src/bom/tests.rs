@@ -75,7 +75,20 @@ fn a_document_names_packages_and_models() {
     assert_eq!(components[1]["hashes"][0]["content"], Digest::of(b"serde").hex());
     assert!(components[0].get("hashes").is_none() && components[0].get("licenses").is_none());
     assert_eq!(components[2]["type"], "machine-learning-model");
+    assert!(components[2].get("components").is_none());
     assert!(document["metadata"].get("timestamp").is_none());
+}
+
+#[test]
+fn files_of_weights_are_parts_of_their_model() {
+    let mut bom = digits();
+    let data = ModelData { path: "digits.onnx.data".to_owned(), digest: Digest::of(b"weights"), size: 7 };
+    bom.models[0].data = vec![data];
+    let document: Value = serde_json::from_slice(&bom.to_cyclonedx()).unwrap();
+    let part = &document["components"][2]["components"][0];
+    assert_eq!((&part["type"], &part["name"]), (&"file".into(), &"digits.onnx.data".into()));
+    assert_eq!(part["hashes"][0]["content"], Digest::of(b"weights").hex());
+    assert_eq!(part["bom-ref"], "model:digits:digits.onnx.data");
 }
 
 #[test]
@@ -114,7 +127,7 @@ fn what_is_attached_is_listed_with_a_summary() {
     let summary = |format: &str, subject: Option<&str>, packages, models| {
         Ok(Summary { format: format.to_owned(), subject: subject.map(str::to_owned), packages, models })
     };
-    assert_eq!(attached.remove(0).summary, summary("CycloneDX 1.4", None, 2, 1));
+    assert_eq!(attached.remove(0).summary, summary("CycloneDX 1.4", None, 1, 1));
     assert_eq!(attached[0].summary, summary("CycloneDX 1.6", Some("digits 0.1.0"), 2, 1));
     assert_eq!((attached[0].manifest, attached[0].document), (manifest, Digest::of(&document)));
     assert_eq!(attached[0].size, document.len() as u64);
