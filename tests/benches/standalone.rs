@@ -2,7 +2,7 @@
 //! same model in tract on the host, through the component of `samara compile`.
 
 use anyhow::{Context, Result};
-use samara_engine::{CallOptions, Function, Reuse, component_for_model, standalone_component};
+use samara_engine::{CallOptions, Function, Reuse, Standalone, component_for_model, standalone_component};
 use samara_nn::Tensor;
 use samara_test::Random;
 use samara_test::onnx::families::{Size, family};
@@ -37,7 +37,9 @@ fn contest(bench: &Bench, name: &str, rounds: usize, rows: usize) -> Result<()> 
         bench.host.models().acquire(&source, &samara_nn::Choice::Auto, &samara_nn::LoadOptions::default())?;
     let signature = loaded.signature().clone();
     let runner = std::fs::read(samara_test::standalone_runner())?;
-    let inside = standalone_component(&runner, name, &signature, &standalone)?;
+    let parts =
+        Standalone { name, signature: &signature, file: &standalone.file, weights: &standalone.weights };
+    let inside = standalone_component(&runner, &parts)?;
     let outside = component_for_model("m", &signature)?;
     let reuse = Reuse::Calls(u32::MAX);
     let fresh = bench.load(&inside, None, Reuse::Never)?;

@@ -39,18 +39,23 @@ const DATATYPES: [Datatype; 14] = [
     Datatype::Bytes,
 ];
 
+/// What the weights begin at a multiple of.
+const ALIGNMENT: usize = 64;
+
 /// The parts of a payload.
 pub(crate) struct Embedded {
     pub(crate) name: String,
     pub(crate) signature: Signature,
-    pub(crate) model: &'static [u8],
+    pub(crate) file: &'static [u8],
+    /// What the file refers to as `weights.data`; aligned as numbers have to be.
+    pub(crate) weights: &'static [u8],
 }
 
 impl Embedded {
     /// Takes the payload apart.
     pub(crate) fn read() -> Result<Self, String> {
-        let mut rest = Rest(payload()?);
-        rest.embedded().ok_or_else(|| "the model's signature in this component is cut short".to_owned())
+        let payload = payload()?;
+        Rest(payload).embedded(payload).ok_or_else(|| "the model in this component is cut short".to_owned())
     }
 }
 
@@ -77,10 +82,13 @@ fn payload() -> Result<&'static [u8], String> {
 struct Rest(&'static [u8]);
 
 impl Rest {
-    fn embedded(&mut self) -> Option<Embedded> {
+    fn embedded(&mut self, payload: &'static [u8]) -> Option<Embedded> {
         let name = self.text()?;
         let signature = Signature { inputs: self.specs()?, outputs: self.specs()? };
-        Some(Embedded { name, signature, model: self.0 })
+        let length = self.length()?;
+        let file = self.take(length)?;
+        let weights = payload.get((payload.len() - self.0.len()).next_multiple_of(ALIGNMENT)..)?;
+        Some(Embedded { name, signature, file, weights })
     }
 
     fn specs(&mut self) -> Option<Vec<TensorSpec>> {

@@ -1,6 +1,6 @@
 //! The model in its engine, and one run of it.
 
-use rten::{NodeId, Value, ValueOrView};
+use rten::{ModelOptions, NodeId, Value, ValueOrView};
 
 use crate::contract::{Error, Signature, Tensor, TensorSpec};
 use crate::embedded::Embedded;
@@ -18,7 +18,9 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn load(embedded: &'static Embedded) -> Result<Self, String> {
-        let model = rten::Model::load_static_slice(embedded.model).map_err(|error| error.to_string())?;
+        let mut options = ModelOptions::with_all_ops();
+        options.external_data_static("weights.data", embedded.weights);
+        let model = options.load_static_slice(embedded.file).map_err(|error| error.to_string())?;
         let node = |spec: &TensorSpec| {
             model.node_id(&spec.name).map_err(|_| format!("it has no value `{}`", spec.name))
         };

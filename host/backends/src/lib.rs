@@ -45,7 +45,7 @@ pub use litert::LiteRt;
 pub use onnxruntime::OnnxRuntime;
 pub use provider::{Provider, UnknownProvider};
 #[cfg(any(feature = "onnxruntime", feature = "tract"))]
-pub use standalone::standalone_model;
+pub use standalone::{StandaloneModel, standalone_model};
 #[cfg(feature = "tract")]
 pub use tract::Tract;
 #[cfg(feature = "gpu")]
@@ -176,12 +176,22 @@ fn check_onnx(_: &ModelSource) -> Result<()> {
     Ok(())
 }
 
+/// A model as the engine inside a standalone component gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
+pub struct StandaloneModel {
+    /// An ONNX file, whose large weights are elsewhere.
+    pub file: Vec<u8>,
+    /// The large weights.
+    pub weights: Vec<u8>,
+}
+
 /// Without a backend for them nothing is known of ONNX models.
 ///
 /// # Errors
 /// Always.
 #[cfg(not(any(feature = "onnxruntime", feature = "tract")))]
-pub fn standalone_model(source: &ModelSource) -> Result<Vec<u8>> {
+pub fn standalone_model(source: &ModelSource) -> Result<StandaloneModel> {
     let reason = "this build has no backend for ONNX models".to_owned();
     Err(samara_nn::Error::Unsupported { model: source.name.clone(), backend: "rten", reason })
 }

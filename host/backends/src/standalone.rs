@@ -14,12 +14,22 @@ mod wide;
 /// What messages call the engine.
 const ENGINE: &str = "rten";
 
-/// The model as the engine inside a standalone component gets it.
+/// A model as the engine inside a standalone component gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandaloneModel {
+    /// An ONNX file, whose large weights are elsewhere.
+    pub file: Vec<u8>,
+    /// The large weights, to be used where they are: they have to begin at a multiple of
+    /// 64 bytes.
+    pub weights: Vec<u8>,
+}
+
+/// Writes a model for the engine inside standalone components.
 ///
 /// # Errors
 /// [`Error::InvalidModel`] for an unsound file, and [`Error::Unsupported`] with the node
 /// where the engine lacks something or is not known to be right.
-pub fn standalone_model(source: &ModelSource) -> Result<Vec<u8>> {
+pub fn standalone_model(source: &ModelSource) -> Result<StandaloneModel> {
     let refuse = |reason: String| Error::Unsupported { model: source.name.clone(), backend: ENGINE, reason };
     if source.format != Format::Onnx {
         return Err(refuse(format!(

@@ -57,4 +57,4 @@ pub use output::{GuestLine, GuestOutput, Level, LineSource, Listener};
 pub use report::{CallReport, Compiled, LoadReport, ModelRun, StageReport};
 pub use reuse::Reuse;
 pub use serve::{Ended, ResponseBody};
-pub use standalone::{StandaloneError, standalone_component, standalone_payload};
+pub use standalone::{Standalone, StandaloneError, standalone_component, standalone_payload};

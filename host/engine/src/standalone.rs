@@ -14,30 +14,42 @@ pub enum StandaloneError {
     TooLarge { bytes: usize, most: usize },
 }
 
-/// Puts a model under its name and signature into a runner. The same parts give the
-/// same bytes.
+/// What a component carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Standalone<'a> {
+    /// What answers call the model.
+    pub name: &'a str,
+    pub signature: &'a Signature,
+    /// An ONNX file, which may refer to data in the file `weights.data`.
+    pub file: &'a [u8],
+    /// What that holds; it is used where it lies.
+    pub weights: &'a [u8],
+}
+
+/// Puts a model into a runner. The same parts give the same bytes.
 ///
 /// # Errors
 /// When the runner is none, has a model already, or has no room.
-pub fn standalone_component(
-    runner: &[u8],
-    name: &str,
-    signature: &Signature,
-    model: &[u8],
-) -> Result<Vec<u8>, StandaloneError> {
-    splice::splice(runner, &standalone_payload(name, signature, model))
+pub fn standalone_component(runner: &[u8], model: &Standalone<'_>) -> Result<Vec<u8>, StandaloneError> {
+    splice::splice(runner, &standalone_payload(model))
 }
 
 /// What is put into the runner. One without a model reads these bytes from the file
 /// that the variable `SAMARA_STANDALONE_PAYLOAD` names.
-pub fn standalone_payload(name: &str, signature: &Signature, model: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(model.len() + 1024);
-    put_text(&mut bytes, name);
-    put_specs(&mut bytes, &signature.inputs);
-    put_specs(&mut bytes, &signature.outputs);
-    bytes.extend_from_slice(model);
+pub fn standalone_payload(model: &Standalone<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(model.file.len() + model.weights.len() + 1024);
+    put_text(&mut bytes, model.name);
+    put_specs(&mut bytes, &model.signature.inputs);
+    put_specs(&mut bytes, &model.signature.outputs);
+    put_length(&mut bytes, model.file.len());
+    bytes.extend_from_slice(model.file);
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    bytes.extend_from_slice(model.weights);
     bytes
 }
+
+/// What the weights begin at a multiple of.
+const ALIGNMENT: usize = 64;
 
 fn put_specs(bytes: &mut Vec<u8>, specs: &[TensorSpec]) {
     put_length(bytes, specs.len());

@@ -3,20 +3,22 @@
 //! differs from ONNX (`replace.rs`), and nothing that no engine needs. Integers that have
 //! no room in the engine are found on the way.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::onnx::attributes::Attributes;
 use crate::onnx::wire::{Damage, Fields, Value, Writer};
 use crate::onnx::{Node, Outline, quote, read_integers, read_node};
 
-use super::{replace, wide};
+use super::{StandaloneModel, replace, wide};
 
 /// Rewrites a model file.
 ///
 /// # Errors
 /// In words, where the file is damaged or holds integers that the engine would cut.
-pub(super) fn model(bytes: &[u8], outline: &Outline<'_>) -> Result<Vec<u8>, String> {
-    let rewriter = Rewriter { outline, kernels: kernels(outline) };
+pub(super) fn model(bytes: &[u8], outline: &Outline<'_>) -> Result<StandaloneModel, String> {
+    let rewriter = Rewriter { outline, kernels: kernels(outline), weights: RefCell::default() };
     let mut model = Writer::default();
     each(bytes, |number, value| {
         match number {
@@ -27,13 +29,15 @@ pub(super) fn model(bytes: &[u8], outline: &Outline<'_>) -> Result<Vec<u8>, Stri
         }
         Ok(())
     })?;
-    Ok(model.finish())
+    Ok(StandaloneModel { file: model.finish(), weights: rewriter.weights.into_inner() })
 }
 
 struct Rewriter<'o, 'a> {
     outline: &'o Outline<'a>,
     /// The sizes of kernels, by the weights that have them.
     kernels: HashMap<&'a str, Vec<i64>>,
+    /// Those that are large enough to be used where they are.
+    weights: RefCell<Vec<u8>>,
 }
 
 /// The sizes along the axes that a kernel moves along, of every weight that could be one.
@@ -55,7 +59,10 @@ impl Rewriter<'_, '_> {
                         None => graph.bytes(1, &self.node(bytes, &node)?),
                     }
                 }
-                5 => graph.bytes(5, &self.tensor(value.bytes(5).map_err(damaged)?, None)?),
+                5 => {
+                    let bytes = value.bytes(5).map_err(damaged)?;
+                    graph.bytes(5, &self.tensor(bytes, None)?);
+                }
                 // Its name, inputs, outputs, and what is known of values in between.
                 2 | 11..=13 => graph.value(number, value),
                 _ => {}
@@ -115,8 +122,14 @@ impl Rewriter<'_, '_> {
     /// A tensor of the graph, or of an attribute of a node.
     fn tensor(&self, bytes: &[u8], node: Option<&Node<'_>>) -> Result<Vec<u8>, String> {
         let (mut tensor, mut name) = (Writer::default(), "");
+        let weight = match node {
+            None => large_floats(bytes)?,
+            Some(_) => None,
+        };
         each(bytes, |number, value| {
             match number {
+                // The elements, in either form.
+                4 | 9 if weight.is_some() => {}
                 1 => unpacked(&mut tensor, 1, &value.ints(1).map_err(damaged)?),
                 8 => {
                     name = value.text(8).map_err(damaged)?;
@@ -128,6 +141,9 @@ impl Rewriter<'_, '_> {
             }
             Ok(())
         })?;
+        if let Some(weight) = weight {
+            self.put_aside(&weight, &mut tensor);
+        }
         let name = node.map_or(name, |node| node.outputs.first().copied().unwrap_or_default());
         let wide = read_integers(bytes)?.into_iter().find(|&value| i32::try_from(value).is_err());
         match wide {
@@ -137,6 +153,42 @@ impl Rewriter<'_, '_> {
             _ => Ok(tensor.finish()),
         }
     }
+}
+
+impl Rewriter<'_, '_> {
+    /// Keeps elements beside the file, and says in the tensor where.
+    fn put_aside(&self, weight: &[u8], tensor: &mut Writer) {
+        let mut weights = self.weights.borrow_mut();
+        let offset = weights.len().next_multiple_of(ALIGNMENT);
+        weights.resize(offset, 0);
+        weights.extend_from_slice(weight);
+        let entries = [("offset", offset), ("length", weight.len())];
+        let entries = entries.map(|(key, number)| (key, number.to_string()));
+        for (key, text) in entries.iter().map(|(key, text)| (*key, text.as_str())).chain([LOCATION]) {
+            let mut entry = Writer::default();
+            entry.bytes(1, key.as_bytes());
+            entry.bytes(2, text.as_bytes());
+            tensor.bytes(13, &entry.finish());
+        }
+        tensor.value(14, Value::Varint(1));
+    }
+}
+
+/// The bytes of a tensor of 32-bit floats, where they are many.
+fn large_floats(bytes: &[u8]) -> Result<Option<Cow<'_, [u8]>>, String> {
+    const FLOAT: i64 = 1;
+    let (mut datatype, mut raw, mut typed) = (0, &[][..], Vec::new());
+    each(bytes, |number, value| {
+        match number {
+            2 => datatype = value.int(2).map_err(damaged)?,
+            4 => typed.extend(value.floats(4).map_err(damaged)?.into_iter().flat_map(f32::to_le_bytes)),
+            9 => raw = value.bytes(9).map_err(damaged)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let floats = if raw.is_empty() { Cow::Owned(typed) } else { Cow::Borrowed(raw) };
+    Ok(Some(floats).filter(|floats| datatype == FLOAT && floats.len() >= LARGE))
 }
 
 fn attribute_name(bytes: &[u8]) -> Result<&str, String> {
@@ -178,6 +230,13 @@ fn each<'a>(
 fn damaged(damage: Damage) -> String {
     damage.to_string()
 }
+
+/// In bytes; what is smaller is copied as fast as it is found.
+const LARGE: usize = 1024;
+/// What every weight begins at a multiple of.
+const ALIGNMENT: usize = 64;
+/// What the engine knows the weights by.
+const LOCATION: (&str, &str) = ("location", "weights.data");
 
 const KERNEL: &str = "kernel_shape";
 const STRIDES: &str = "strides";

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use samara_backends::{RegistryOptions, registry, standalone_model};
+use samara_backends::{RegistryOptions, StandaloneModel, registry, standalone_model};
 use samara_engine::{
     CallOptions, CompiledCode, DirectoryGrant, Error, Function, FunctionSource, Grants, GuestOutput, Host,
-    HostOptions, Limits, Reuse, StageSource, standalone_payload,
+    HostOptions, Limits, Reuse, StageSource, Standalone, standalone_payload,
 };
 use samara_nn::{Compute, NamedTensor, Pool, Signature, TensorSpec};
 
@@ -47,13 +47,14 @@ impl Runner {
     pub(crate) fn answer(
         &self,
         name: &str,
-        model: &[u8],
+        model: &StandaloneModel,
         inputs: Vec<NamedTensor>,
         expected: &[NamedTensor],
     ) -> Result<Vec<NamedTensor>, Error> {
         let specs = |tensors: &[NamedTensor]| tensors.iter().map(spec).collect();
         let signature = Signature { inputs: specs(&inputs), outputs: specs(expected) };
-        let source = self.function(&standalone_payload(name, &signature, model));
+        let parts = Standalone { name, signature: &signature, file: &model.file, weights: &model.weights };
+        let source = self.function(&standalone_payload(&parts));
         let answered = self.runtime.block_on(async {
             Function::load(&self.host, source).await?.infer(inputs, CallOptions::default()).await
         });

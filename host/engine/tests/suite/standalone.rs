@@ -1,8 +1,9 @@
 //! Models inside components: called with tensors, and run as commands by a host that
 //! has WASI 0.2 and nothing else.
 
+use samara_backends::StandaloneModel;
 use samara_engine::{
-    DirectoryGrant, ErrorKind, FunctionSource, Kind, standalone_component, standalone_payload,
+    DirectoryGrant, ErrorKind, FunctionSource, Kind, Standalone, standalone_component, standalone_payload,
 };
 use samara_nn::{Datatype, Format, ModelSource, Signature, Tensor, TensorSpec};
 use samara_test::onnx::{FP32, INT64, Model};
@@ -19,7 +20,10 @@ fn model() -> Vec<u8> {
     Model::new()
         .input("x", FP32, &["n", "2"])
         .input("i", INT64, &["n"])
-        .floats("two", &[1], &[2.0])
+        .floats("twos", &[300], &[2.0; 300])
+        .ints("from", &[1], &[0])
+        .ints("to", &[1], &[1])
+        .node("Slice", &["twos", "from", "to"], &["two"])
         .node("Mul", &["x", "two"], &["y"])
         .node("Identity", &["i"], &["j"])
         .output("y", FP32, &["n", "2"])
@@ -35,7 +39,7 @@ fn signature() -> Signature {
 }
 
 /// The model as the engine inside gets it.
-fn written() -> Vec<u8> {
+fn written() -> StandaloneModel {
     let source = ModelSource {
         name: "pair".to_owned(),
         identity: "pair".to_owned(),
@@ -46,9 +50,13 @@ fn written() -> Vec<u8> {
     samara_backends::standalone_model(&source).unwrap()
 }
 
+fn parts<'a>(name: &'a str, signature: &'a Signature, model: &'a StandaloneModel) -> Standalone<'a> {
+    Standalone { name, signature, file: &model.file, weights: &model.weights }
+}
+
 fn component_of_model() -> Vec<u8> {
     let runner = std::fs::read(samara_test::standalone_runner()).unwrap();
-    standalone_component(&runner, "pair", &signature(), &written()).unwrap()
+    standalone_component(&runner, &parts("pair", &signature(), &written())).unwrap()
 }
 
 fn rows(values: &[f32]) -> Tensor {
@@ -102,19 +110,25 @@ fn what_a_payload_claims_is_held_against_it() {
         call(&function, vec![("i", int(1)), ("x", rows(&[0.5, -1.5]))])
     };
     let model = written();
-    let honest = standalone_payload("fed", &signature(), &model);
+    let honest = standalone_payload(&parts("fed", &signature(), &model));
     assert_eq!(as_floats(&answer(&honest).unwrap()), [1.0, -3.0]);
 
     let cut = answer(&honest[..20]).unwrap_err().to_string();
-    assert!(cut.contains("the model's signature in this component is cut short"), "{cut}");
-    let damaged = answer(&standalone_payload("fed", &signature(), b"no model")).unwrap_err();
+    assert!(cut.contains("the model in this component is cut short"), "{cut}");
+    let none = StandaloneModel { file: b"no model".to_vec(), weights: Vec::new() };
+    let damaged = answer(&standalone_payload(&parts("fed", &signature(), &none))).unwrap_err();
+    // The weights of the model are cut.
+    assert!(model.weights.len() >= 1024);
+    let short = StandaloneModel { weights: model.weights[4..].to_vec(), ..model.clone() };
+    let short = answer(&standalone_payload(&parts("fed", &signature(), &short))).unwrap_err();
+    assert!(short.to_string().contains("the model does not load"), "{short}");
     assert_eq!(damaged.kind(), ErrorKind::FunctionFailed);
     assert!(damaged.to_string().contains("the model does not load"), "{damaged}");
 
     let lie = |change: fn(&mut TensorSpec)| {
         let mut signature = signature();
         change(&mut signature.outputs[0]);
-        answer(&standalone_payload("fed", &signature, &model)).unwrap_err().to_string()
+        answer(&standalone_payload(&parts("fed", &signature, &model))).unwrap_err().to_string()
     };
     let named = lie(|output| output.name = "z".to_owned());
     assert!(named.contains("it has no value `z`"), "{named}");

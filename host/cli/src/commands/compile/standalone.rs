@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use samara_compose::{component, model_stage};
-use samara_engine::{FunctionSource, Grants, GuestOutput, Limits, ModelRequest, Reuse, StageSource};
+use samara_engine::{
+    FunctionSource, Grants, GuestOutput, Limits, ModelRequest, Reuse, StageSource, Standalone,
+};
 use samara_nn::{Datatype, Signature};
 
 use crate::args::CompileArgs;
@@ -39,7 +41,8 @@ pub(crate) fn run(args: &CompileArgs, settings: &Settings, printer: &Printer) ->
         trial::ask(&model, &args.checks).with_context(failed)?
     };
     let runner = runner::find(args.runner.as_deref(), settings, printer)?;
-    let bytes = samara_engine::standalone_component(&runner, &name, signature, &written)
+    let parts = Standalone { name: &name, signature, file: &written.file, weights: &written.weights };
+    let bytes = samara_engine::standalone_component(&runner, &parts)
         .with_context(|| format!("cannot put `{name}` into a component"))?;
     let bytes = Bytes::from(bytes);
     let made = {
