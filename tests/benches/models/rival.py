@@ -1,8 +1,8 @@
 """onnxruntime as Python calls it, told what to do line by line.
 
-    python rival.py FOLDER THREADS
+    python rival.py FOLDER THREADS awake|asleep
 
-FOLDER is what `make.py` wrote. The lines, and what each prints:
+FOLDER is what `make.py` wrote; threads wait for each other awake or asleep. The lines, and what each prints:
 
     choose CASE       the case of what follows; 0
     open              opens a session for it; the nanoseconds that it took
@@ -25,10 +25,11 @@ NUMBERS = {"FP32": np.float32, "INT64": np.int64}
 
 
 class Rival:
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, waits: str) -> None:
         self.folder = folder
         self.options = onnxruntime.SessionOptions()
         self.options.intra_op_num_threads = threads
+        self.options.add_session_config_entry("session.intra_op.allow_spinning", str(int(waits == "awake")))
         self.cases = {case["name"]: case for case in json.loads((folder / "cases.json").read_text())}
 
     def session(self) -> onnxruntime.InferenceSession:
@@ -84,7 +85,7 @@ def resident() -> int:
 
 
 def main() -> None:
-    rival = Rival(Path(sys.argv[1]), int(sys.argv[2]))
+    rival = Rival(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     for line in sys.stdin:
         what, _, rest = line.rstrip("\n").partition(" ")
         print(getattr(rival, what)(rest), flush=True)

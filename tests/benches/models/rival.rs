@@ -16,11 +16,11 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    pub(super) fn start(python: &Path, folder: &Path, threads: usize) -> Result<Self> {
+    pub(super) fn start(python: &Path, folder: &Path, threads: usize, waits: &str) -> Result<Self> {
         let mut process = Command::new(python)
             .arg(root().join("tests/benches/models/rival.py"))
             .arg(folder)
-            .arg(threads.to_string())
+            .args([&threads.to_string(), waits])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -7,7 +7,7 @@ use tract_linalg::multithread::Executor;
 use tract_onnx::prelude::{RunOptions, TractResult, TypedModel, TypedRunnableModel};
 use tract_onnx::tract_hir::infer::InferenceModel;
 use tract_onnx::tract_hir::internal::{DimLike, TypedFact, format_err};
-use tract_onnx::tract_hir::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv};
 use tract_onnx::tract_hir::tract_core::ops::konst::Const;
 
 use super::error::refused;
@@ -92,7 +92,7 @@ fn for_one_row(
     threads: usize,
     tensor_limit: u64,
 ) -> Option<Plan> {
-    if !dynamic.nodes().iter().any(|node| node.op_is::<Conv>()) {
+    if !dynamic.nodes().iter().any(|node| node.op_is::<Conv>() || node.op_is::<Deconv>()) {
         return None;
     }
     let rows = dynamic.input_fact(0).ok()?.shape.first()?.clone();

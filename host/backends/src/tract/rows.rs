@@ -4,10 +4,11 @@
 use samara_nn::Batching;
 use tract_onnx::prelude::{OutletId, TDim, TypedModel};
 use tract_onnx::tract_hir::internal::{AxisOp, DatumType, InOut, TypedNode};
-use tract_onnx::tract_hir::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, TypedConcat};
+use tract_onnx::tract_hir::tract_core::ops::Downsample;
+use tract_onnx::tract_hir::tract_core::ops::array::{Gather, MultiBroadcastTo, Pad, Slice, TypedConcat};
 use tract_onnx::tract_hir::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_hir::tract_core::ops::cast::Cast;
-use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, MaxPool, SumPool};
+use tract_onnx::tract_hir::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_hir::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_hir::tract_core::ops::identity::Identity;
@@ -130,6 +131,12 @@ fn through(model: &TypedModel, node: &TypedNode, given: &[Rows]) -> Option<Rows>
         slice.axis != axis
     } else if let Some(conv) = node.op_as::<Conv>() {
         axis == 0 && conv.pool_spec.data_format.has_n()
+    } else if let Some(conv) = node.op_as::<Deconv>() {
+        axis == 0 && conv.pool_spec.data_format.has_n()
+    } else if let Some(some) = node.op_as::<Downsample>() {
+        some.axis != axis
+    } else if let Some(pad) = node.op_as::<Pad>() {
+        pad.pads.get(axis) == Some(&(0, 0))
     } else if let Some(pool) = node.op_as::<MaxPool>() {
         axis == 0 && pool.pool_spec.data_format.has_n()
     } else if let Some(pool) = node.op_as::<SumPool>() {

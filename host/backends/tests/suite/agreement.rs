@@ -12,6 +12,7 @@ fn backends_agree() {
     let (Some(tract), Some(other)) = (subject("tract", &[]), subject("onnxruntime", &[])) else { return };
     let models = [
         ("cnn", ready::cnn(), vec![3, 1, 12, 12]),
+        ("borders", ready::borders(), vec![3, 1, 4, 4]),
         ("classifier", ready::classifier(), vec![7, 4]),
         ("matmul", ready::matmul(64), vec![5, 64]),
         ("recurrent", ready::recurrent(), vec![6, 1, 3]),

@@ -138,5 +138,6 @@ pub(crate) fn rows_are_merged_only_when_independent(subject: &Subject) {
         // Convolutions gain from further rows on a GPU alone.
         let expected = if subject.target == Target::Cpu { Batching::None } else { Batching::Rows };
         assert_eq!(batching("cnn", ready::cnn()), expected);
+        assert_eq!(batching("borders", ready::borders()), expected);
     }
 }

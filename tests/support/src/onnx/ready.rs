@@ -148,6 +148,22 @@ pub fn cnn() -> Vec<u8> {
         .bytes()
 }
 
+/// Every second pixel of pictures of 4 by 4, with a border around, and large again.
+pub fn borders() -> Vec<u8> {
+    let halved = [("strides", Attribute::Ints(vec![2, 2])), ("kernel_shape", Attribute::Ints(vec![1, 1]))];
+    let doubled = [("strides", Attribute::Ints(vec![2, 2])), ("kernel_shape", Attribute::Ints(vec![2, 2]))];
+    Model::new()
+        .input("picture", FP32, &["n", "1", "4", "4"])
+        .floats("one", &[2, 1, 1, 1], &[1.0, 2.0])
+        .floats("four", &[2, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+        .ints("border", &[8], &[0, 0, 1, 1, 0, 0, 1, 1])
+        .node_with("Conv", &["picture", "one"], &["half"], &halved)
+        .node("Pad", &["half", "border"], &["framed"])
+        .node_with("ConvTranspose", &["framed", "four"], &["large"], &doubled)
+        .output("large", FP32, &["n", "1", "8", "8"])
+        .bytes()
+}
+
 /// Three outputs of three datatypes from one input, out of alphabetic order.
 pub fn several_outputs() -> Vec<u8> {
     Model::new()
