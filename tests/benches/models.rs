@@ -32,7 +32,7 @@ pub(crate) const CHILD: &str = "sessions-of";
 const ENGINES: [&str; 2] = ["onnxruntime", "tract"];
 /// What one round takes, about: short models run several times in it.
 const ROUND: Duration = Duration::from_millis(40);
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 11;
 /// Longer than onnxruntime's threads wait awake after a run: 34 ms.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Models that take less are called without a component too: with one, its sandbox is
