@@ -2,7 +2,7 @@
 //! printed with the ratio between them: absolute times are of this machine and
 //! this moment only.
 //!
-//! `cargo xtask bench [batching] [calls] [loads] [process] [memory] [models] [pull]
+//! `cargo xtask bench [batching] [calls] [languages] [loads] [process] [memory] [models] [pull]
 //! [standalone] [text] [trees] [weights] [serving] [serving-large] [serving-stress]
 //! [containers]` builds what is needed and runs the named ones, or all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
@@ -11,6 +11,7 @@ mod batching;
 mod calls;
 mod containers;
 mod function;
+mod languages;
 mod large;
 mod loads;
 mod memory;
@@ -29,9 +30,10 @@ use anyhow::{Result, bail};
 
 type Bench = (&'static str, fn() -> Result<()>);
 
-const BENCHES: [Bench; 15] = [
+const BENCHES: [Bench; 16] = [
     ("batching", batching::run),
     ("calls", calls::run),
+    ("languages", languages::run),
     ("loads", loads::run),
     ("models", models::run),
     ("process", process::run),

@@ -2,7 +2,7 @@
 //! and all that their SDKs carry between the host and them.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,26 +29,12 @@ impl Language {
         Some(project)
     }
 
-    /// What a user installs by hand; the SDK of a project in JavaScript is one of
-    /// its packages.
+    /// What a user installs by hand.
     fn install(&self, project: &Path, sdk: &Path) -> Option<()> {
-        if self.template == "python" {
-            symlink(samara_test::python_environment()?, project.join(".venv")).unwrap();
-            return Some(());
+        match self.template {
+            "python" => samara_test::install_python(project),
+            _ => samara_test::install_js(project, sdk),
         }
-        let from = samara_test::node_modules()?;
-        let modules = project.join("node_modules");
-        fs::create_dir_all(modules.join(".bin")).unwrap();
-        for package in ["@bytecodealliance", "esbuild"] {
-            symlink(from.join(package), modules.join(package)).unwrap();
-        }
-        symlink(sdk, modules.join("samara-sdk")).unwrap();
-        // npm makes the programs of packages executable.
-        let program = modules.join(".bin/samara-componentize");
-        let script = sdk.join("bin/samara-componentize.js");
-        fs::write(&program, format!("#!/bin/sh\nexec node \"{}\" \"$@\"\n", script.display())).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Some(())
     }
 
     fn template_runs_as_it_comes(&self, unit_tests: &mut Command) {

@@ -11,6 +11,7 @@ mod certificates;
 pub mod client;
 mod debian;
 mod guests;
+mod languages;
 pub mod onnx;
 mod random;
 pub mod registry;
@@ -20,6 +21,7 @@ mod tools;
 pub use certificates::write_certificates;
 pub use debian::{containerd_2, trixie, trixie_path};
 pub use guests::{command, guest, module, standalone_runner, target};
+pub use languages::{install_js, install_python};
 pub use random::{Random, whatever_comes, whatever_text_comes};
 pub use tools::{
     fixture, has_gpu, installer, litert_library, must_have_everything, node_modules, onnxruntime_library,
