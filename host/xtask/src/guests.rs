@@ -41,10 +41,10 @@ pub(crate) fn build_all() -> Result<()> {
     ensure(TARGET)?;
     ensure(PROGRAM_TARGET)?;
     step("building the guests of the tests");
-    build("tests/guests/Cargo.toml", TARGET, &["--examples", "--bins"])?;
-    build("tests/programs/Cargo.toml", PROGRAM_TARGET, &["--bins"])?;
+    build("tests/guests", TARGET, &["--examples", "--bins"])?;
+    build("tests/programs", PROGRAM_TARGET, &["--bins"])?;
     step("building the runner of models that are compiled into components");
-    build("guest-sdk/standalone/Cargo.toml", TARGET, &["--lib"])?;
+    build("guest-sdk/standalone", TARGET, &["--lib"])?;
     fixtures::encoder()?;
     for example in examples()? {
         build_example(&example)?;
@@ -52,13 +52,15 @@ pub(crate) fn build_all() -> Result<()> {
     Ok(())
 }
 
-/// Builds `what` a workspace of guests has of it.
-fn build(manifest: &str, target: &str, what: &[&str]) -> Result<()> {
+/// Builds `what` a workspace of guests has of it, in its folder: cargo's settings there
+/// are part of what is built.
+fn build(folder: &str, target: &str, what: &[&str]) -> Result<()> {
     run(guest_cargo()
         .args(["build", "--release", "--target", target])
         .args(what)
-        .args(["--manifest-path", manifest, "--target-dir"])
-        .arg(crate::shell::target().join("guests")))
+        .arg("--target-dir")
+        .arg(crate::shell::target().join("guests"))
+        .current_dir(root().join(folder)))
 }
 
 /// Builds one example, as its manifest's build command would.

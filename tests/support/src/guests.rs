@@ -48,9 +48,9 @@ fn built() -> &'static Path {
     BUILT.get_or_init(|| {
         let target = target().join("guests");
         if std::env::var_os("SAMARA_GUESTS_READY").is_none() {
-            build("tests/guests/Cargo.toml", "wasm32-wasip2", &["--examples", "--bins"], &target);
-            build("tests/programs/Cargo.toml", "wasm32-wasip1", &["--bins"], &target);
-            build("guest-sdk/standalone/Cargo.toml", "wasm32-wasip2", &["--lib"], &target);
+            build("tests/guests", "wasm32-wasip2", &["--examples", "--bins"], &target);
+            build("tests/programs", "wasm32-wasip1", &["--bins"], &target);
+            build("guest-sdk/standalone", "wasm32-wasip2", &["--lib"], &target);
         }
         target
     })
@@ -68,21 +68,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-fn build(manifest: &str, wasm: &str, what: &[&str], target: &Path) {
+/// Builds in the folder of a workspace: cargo's settings there are part of what is built.
+fn build(folder: &str, wasm: &str, what: &[&str], target: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--release", "--target", wasm])
         .args(what)
-        .arg("--manifest-path")
-        .arg(root().join(manifest))
         .arg("--target-dir")
         .arg(target)
+        .current_dir(root().join(folder))
         // What cargo set for the test that runs is not meant for the guests.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTFLAGS")
         .status();
     match status {
-        Ok(status) => assert!(status.success(), "the guests of {manifest} do not build: {status}"),
+        Ok(status) => assert!(status.success(), "the guests of {folder} do not build: {status}"),
         Err(error) => panic!("cargo does not start: {error}"),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn check(outline: &Outline<'_>) -> Result<(), String> {
     outline.for_each_node(&mut |node| {
         if !is_default_domain(node.domain) {
             foreign
-                .get_or_insert_with(|| format!("{node}: it is one of `{}`, which rten has not", node.domain));
+                .get_or_insert_with(|| format!("{node}: it is one of `{}`, which rten lacks", node.domain));
         }
     });
     if let Some(foreign) = foreign {
@@ -99,7 +99,7 @@ fn node(node: &Node<'_>, opset: i64, vectors: &HashSet<&str>) -> Result<(), Stri
     }
     match node.operator {
         "ArgMax" | "ArgMin" if attributes.int("select_last_index").unwrap_or(0) != 0 => {
-            refused("`select_last_index` is set, which rten has not")
+            refused("`select_last_index` is set, which rten lacks")
         }
         "Dropout" if !is_idle_dropout(node, opset) => {
             refused("it may drop what it is given, as in training, or its mask is used; export for inference")
