@@ -95,11 +95,10 @@ fn for_one_row(
     if !dynamic.nodes().iter().any(|node| node.op_is::<Conv>() || node.op_is::<Deconv>()) {
         return None;
     }
-    let rows = dynamic.input_fact(0).ok()?.shape.first()?.clone();
     let mut shapes: Vec<Vec<usize>> = Vec::with_capacity(dynamic.inputs.len());
     for input in &dynamic.inputs {
-        let sizes = dynamic.outlet_fact(*input).ok()?.shape.iter();
-        let known = sizes.map(|size| if *size == rows { Some(1) } else { size.to_usize().ok() });
+        let inner = dynamic.outlet_fact(*input).ok()?.shape.iter().skip(1);
+        let known = std::iter::once(Some(1)).chain(inner.map(|size| size.to_usize().ok()));
         shapes.push(known.collect::<Option<_>>()?);
     }
     // Inferred anew with these sizes: put into what was inferred before, they leave some of
