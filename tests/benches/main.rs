@@ -18,6 +18,7 @@ mod memory;
 mod models;
 mod process;
 mod pull;
+mod rival;
 mod serving;
 mod standalone;
 mod stats;

@@ -2,8 +2,6 @@
 //! either engine, against the same in Python on as many threads.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use samara_engine::{
 use samara_nn::{Choice, Compute, Format, LoadOptions, ModelSource, Pool, Tensor};
 
 use crate::process::root;
+use crate::rival::Answering;
 use crate::stats::{Pair, show};
 
 /// Sentences in a call, and rounds.
@@ -118,40 +117,17 @@ fn request(engine: &str, model: &[u8], threads: usize) -> ModelRequest {
     ModelRequest { source, choice: Choice::from(engine), options, batch: None }
 }
 
-/// `rival_text.py`, which answers as long as it is asked.
-struct Rival {
-    process: Child,
-    asks: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+/// `rival_text.py`.
+struct Rival(Answering);
 
 impl Rival {
     fn start(python: &std::path::Path, threads: usize) -> Result<Self> {
-        let mut process = Command::new(python)
-            .arg(root().join("tests/benches/rival_text.py"))
-            .arg(threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let asks = process.stdin.take().context("it has no input")?;
-        let answers = BufReader::new(process.stdout.take().context("it has no output")?);
-        Ok(Self { process, asks, answers })
+        Answering::start(python, "rival_text.py", &[&threads.to_string()]).map(Self)
     }
 
     fn embed(&mut self, sentences: &[String]) -> Result<()> {
-        writeln!(self.asks, "{}", sentences.join("\t"))?;
-        self.asks.flush()?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        ensure!(answer.trim() == sentences.len().to_string(), "the rival said {answer:?}");
+        let answer = self.0.ask(&sentences.join("\t"))?;
+        ensure!(answer == sentences.len().to_string(), "the rival said {answer:?}");
         Ok(())
-    }
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -1,32 +1,19 @@
-//! `rival.py`, which answers as long as it is asked.
+//! `rival.py`, told what to do.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::root;
+use crate::rival::Answering;
 
-pub(super) struct Rival {
-    process: Child,
-    asks: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+pub(super) struct Rival(Answering);
 
 impl Rival {
     pub(super) fn start(python: &Path, folder: &Path, threads: usize, waits: &str) -> Result<Self> {
-        let mut process = Command::new(python)
-            .arg(root().join("tests/benches/models/rival.py"))
-            .arg(folder)
-            .args([&threads.to_string(), waits])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let asks = process.stdin.take().context("it has no input")?;
-        let answers = BufReader::new(process.stdout.take().context("it has no output")?);
-        Ok(Self { process, asks, answers })
+        let folder = folder.to_str().context("the models' folder is not UTF-8")?;
+        let arguments = [folder, &threads.to_string(), waits];
+        Answering::start(python, "models/rival.py", &arguments).map(Self)
     }
 
     /// Takes a case for what follows.
@@ -58,18 +45,7 @@ impl Rival {
     }
 
     fn ask(&mut self, line: &str) -> Result<u64> {
-        writeln!(self.asks, "{line}")?;
-        self.asks.flush()?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        answer.trim().parse().with_context(|| format!("the rival answered {line:?} with {answer:?}"))
-    }
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let answer = self.0.ask(line)?;
+        answer.parse().with_context(|| format!("the rival answered {line:?} with {answer:?}"))
     }
 }
